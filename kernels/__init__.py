@@ -1,0 +1,60 @@
+"""The arithmetic of minires: one folder per operation, one file per way to compute it.
+
+A folder's `__init__.py` is the contract: the mathematics, the shapes and dtypes, what `saved` holds
+and how the backward is derived. Every file beside it fulfils that contract with pure functions on
+raw arrays
+
+    forward(x, w, ...) -> (y, saved)
+    backward(dy, saved, needs) -> (dx, dw, ...)
+
+and knows no Tensor, no graph and no module. `saved` is a tuple of all that the backward needs.
+`needs` has a bool for every array input: where it is False the backward may return None in that
+place instead of computing a gradient that nobody asked for. A returned gradient may be `dy` itself
+or a view of it, never an array that a later call overwrites.
+
+`reference.py` is the definition, in array code that runs on NumPy and on CuPy arrays alike. The
+other files are faster ways to compute the same; where a backend has none, the reference serves.
+"""
+
+import importlib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+FILES = {
+    "numpy": "reference",
+    "numba": "numba_cpu",
+    "cupy": "cuda",
+    "numba_cuda": "numba_cuda",
+    "emulator": "cuda",
+}
+"""Backend name -> the file in an operation's folder that computes on it."""
+
+ROOT = Path(__file__).parent
+
+
+def operations() -> list[str]:
+    """The names of all operations: the folders that hold a `reference.py`."""
+    return sorted(path.parent.name for path in ROOT.glob("*/reference.py"))
+
+
+def own_kernels(backend: str) -> list[str]:
+    """The operations for which `backend` has a file of its own."""
+    return [op for op in operations() if (ROOT / op / f"{FILES[backend]}.py").exists()]
+
+
+@cache
+def load(op: str, backend: str) -> ModuleType:
+    """Find the module that computes `op` on `backend`; the reference where it has none of its own.
+
+    Raises
+    ------
+    LookupError
+        If there is no such operation or no such backend.
+    """
+    if backend not in FILES:
+        raise LookupError(f"no backend is named {backend!r}; there are {', '.join(FILES)}")
+    if not (ROOT / op / "reference.py").exists():
+        raise LookupError(f"kernels/ has no operation {op!r}; there are {', '.join(operations())}")
+    own = (ROOT / op / f"{FILES[backend]}.py").exists()
+    return importlib.import_module(f"{__name__}.{op}.{FILES[backend] if own else 'reference'}")

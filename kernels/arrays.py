@@ -1,0 +1,59 @@
+"""What every reference kernel needs to know about arrays: whose they are, windows, broadcasting."""
+
+import sys
+from types import ModuleType
+
+import numpy as np
+
+
+def array_module(x) -> ModuleType:
+    """The module whose functions work on `x`: numpy, or cupy for a CuPy array."""
+    return np if isinstance(x, np.ndarray | np.generic) else sys.modules["cupy"]
+
+
+def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
+    """How many windows fit: floor((size + 2 padding - kernel) / stride) + 1."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+def pad_image(x, padding: tuple[int, int], value: float = 0.0):
+    """Pad H and W of x (N,H,W,C) on both sides; x itself where there is nothing to pad."""
+    ph, pw = padding
+    if ph == pw == 0:
+        return x
+    n, h, w, c = x.shape
+    padded = array_module(x).full((n, h + 2 * ph, w + 2 * pw, c), value, x.dtype)
+    padded[:, ph : ph + h, pw : pw + w] = x
+    return padded
+
+
+def windows(x, kernel: tuple[int, int], stride: tuple[int, int]):
+    """Every window of x (N,H,W,C) as a view (N,Ho,Wo,KH,KW,C): no copy, overlapping memory."""
+    n, h, w, c = x.shape
+    (kh, kw), (sh, sw) = kernel, stride
+    shape = (n, (h - kh) // sh + 1, (w - kw) // sw + 1, kh, kw, c)
+    bn, bh, bw, bc = x.strides
+    strides = (bn, bh * sh, bw * sw, bh, bw, bc)
+    return array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
+
+
+def column_sum(x):
+    """Sum x (..., C) over all axes but the last, in the dtype of x -> (C,).
+
+    As a product with a vector of ones: BLAS sums 16 channels ten times faster than `x.sum(0)`.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    return array_module(x).ones(len(rows), x.dtype) @ rows
+
+
+def unbroadcast(gradient, shape: tuple[int, ...]):
+    """Sum `gradient` down to `shape`, the adjoint of broadcasting an array of `shape` up to it.
+
+    A value that broadcasting used k times receives the sum of its k gradients: added leading axes
+    are summed away, stretched axes of length 1 are summed and kept.
+    """
+    if gradient.shape == shape:
+        return gradient
+    extra = gradient.ndim - len(shape)
+    stretched = [extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] > 1]
+    return gradient.sum(axis=(*range(extra), *stretched), keepdims=True).reshape(shape)

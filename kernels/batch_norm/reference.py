@@ -1,0 +1,57 @@
+"""Batch normalisation in array code, by the formulas of `__init__.py`."""
+
+from minires.kernels.arrays import array_module, column_sum
+
+
+def forward(
+    x,
+    gamma,
+    beta,
+    residual=None,
+    *,
+    running_mean,
+    running_var,
+    training,
+    momentum=0.1,
+    eps=1e-5,
+    relu=False,
+):
+    """Normalise each channel, scale, shift, add the residual, clip; see the contract."""
+    xp = array_module(x)
+    if training:
+        m = x.size // x.shape[-1]
+        mean = column_sum(x) / m
+        centred = x - mean
+        var = column_sum(centred * centred) / m
+        running_mean += momentum * (mean - running_mean)
+        running_var += momentum * (var * (m / (m - 1)) - running_var)
+    else:
+        var = running_var.astype(x.dtype, copy=False)
+        centred = x - running_mean.astype(x.dtype, copy=False)
+    inv_std = (1 / xp.sqrt(var + eps)).astype(x.dtype, copy=False)
+    x_hat = xp.multiply(centred, inv_std, out=centred)
+    y = gamma * x_hat
+    y += beta
+    if residual is not None:
+        y += residual
+    if relu:
+        xp.maximum(y, 0, out=y)
+    return y, (x_hat, gamma, inv_std, y if relu else None, training)
+
+
+def backward(dy, saved, needs=(True, True, True, True)):
+    """(dx, dgamma, dbeta, dresidual); see the derivation in `__init__.py`."""
+    x_hat, gamma, inv_std, y, training = saved
+    du = dy if y is None else dy * (y > 0)
+    dbeta = column_sum(du)
+    dgamma = column_sum(du * x_hat)
+    dx = None
+    if needs[0]:
+        if training:
+            m = dy.size // dy.shape[-1]
+            dx = du - x_hat * (dgamma / m)
+            dx -= dbeta / m
+            dx *= gamma * inv_std
+        else:
+            dx = du * (gamma * inv_std)
+    return dx, dgamma, dbeta, du

@@ -1,0 +1,14 @@
+"""Arithmetic between two arrays with broadcasting (`+` has a room of its own, `add`).
+
+    kind    c =        da =                db =
+    sub     a - b      dc                  -dc
+    mul     a b        dc b                dc a
+    div     a / b      dc / b              -dc c / b
+    pow     a^b        dc b a^(b-1)        dc c log(a)
+
+each summed down to its operand's shape (see `add`). The gradient of pow to b needs a > 0; where
+a = 0 it is taken as 0, the limit for b > 0.
+
+forward(a, b, kind) -> (c, saved);  saved = (a, b, c or None, kind): c only for div and pow
+backward(dc, saved, needs) -> (da, db)
+"""

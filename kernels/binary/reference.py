@@ -1,0 +1,50 @@
+"""Two-operand arithmetic in array code."""
+
+import operator
+
+from minires.kernels.arrays import array_module, unbroadcast
+
+COMPUTE = {
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+}
+
+
+def forward(a, b, kind):
+    """c = a (kind) b."""
+    c = COMPUTE[kind](a, b)
+    return c, (a, b, c if kind in ("div", "pow") else None, kind)
+
+
+def backward(dc, saved, needs=(True, True)):
+    """(da, db) by the table in `__init__.py`."""
+    a, b, c, kind = saved
+    da = _left(dc, a, b, kind) if needs[0] else None
+    db = _right(dc, a, b, c, kind) if needs[1] else None
+    return (
+        da if da is None else unbroadcast(da, a.shape),
+        db if db is None else unbroadcast(db, b.shape),
+    )
+
+
+def _left(dc, a, b, kind):
+    if kind == "sub":
+        return dc
+    if kind == "mul":
+        return dc * b
+    if kind == "div":
+        return dc / b
+    return dc * (b * a ** array_module(a).where(b == 0, 1, b - 1))  # b = 0: 0, not 0 * inf at a = 0
+
+
+def _right(dc, a, b, c, kind):
+    if kind == "sub":
+        return -dc
+    if kind == "mul":
+        return dc * a
+    if kind == "div":
+        return -dc * c / b
+    xp = array_module(a)
+    return dc * c * xp.log(xp.where(a == 0, 1, a))

@@ -1,0 +1,15 @@
+"""One step of SGD with momentum and weight decay, on all parameters at once.
+
+For each parameter p with gradient g, velocity v and its own weight decay d:
+
+    g' = g + d p
+    v <- momentum v + g'
+    p <- p - lr (g' + momentum v)    with Nesterov's momentum (Sutskever et al. 2013)
+    p <- p - lr v                    without
+
+as in PyTorch (the learning rate outside the velocity), v starting at zero.
+
+update(params, grads, velocities, lr, momentum, weight_decays, nesterov) -> None
+    params, grads, velocities: lists of arrays of equal shapes; params and velocities are updated in
+    place, grads are left as they are. weight_decays: a list of numbers, one per parameter.
+"""

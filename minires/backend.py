@@ -1,0 +1,133 @@
+"""Which arrays, which kernels: the current backend, picked by name.
+
+    numpy        the reference: array code, NumPy and BLAS
+    numba        CPU, fast: Numba kernels on NumPy arrays
+    cupy         GPU: CUDA C++ kernels through CuPy
+    numba_cuda   GPU: Numba-CUDA kernels on CuPy arrays
+    emulator     the CUDA C++ kernels, executed on the CPU
+
+Nothing of a backend is imported before it is asked for.
+"""
+
+import importlib.util
+from types import ModuleType
+
+import numpy as np
+
+from minires import kernels
+
+BY_SPEED = ("cupy", "numba_cuda", "numba", "numpy", "emulator")
+"""All backends, fastest first: the order in which `default` looks for one that works."""
+
+_IN_WORDS = {
+    "numba": "Numba",
+    "cupy": "CUDA C++",
+    "numba_cuda": "Numba-CUDA",
+    "emulator": "CUDA C++",
+}
+_current = "numpy"
+_generator = np.random.default_rng(0)
+
+
+class BackendUnavailable(RuntimeError):
+    """A backend that this machine or this version of minires cannot run; the message says why."""
+
+
+def problem(name: str) -> str | None:
+    """Why backend `name` does not work here and what to install; None if it works."""
+    if name not in BY_SPEED:
+        return f"no backend is named {name!r}; there are {', '.join(BY_SPEED)}"
+    if name == "numpy":
+        return None
+    if name in ("cupy", "numba_cuda"):
+        if importlib.util.find_spec("cupy") is None:
+            return "CuPy is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
+        if not importlib.import_module("cupy").cuda.is_available():
+            return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
+    if name == "numba" and importlib.util.find_spec("numba") is None:
+        return "Numba is not installed (pip install numba)"
+    if name != "cupy" and not kernels.own_kernels(name):  # on CuPy arrays the reference itself runs
+        return (
+            f"this version of minires has no {_IN_WORDS[name]} kernels "
+            f"(no kernels/*/{kernels.FILES[name]}.py)"
+        )
+    return None
+
+
+def default() -> str:
+    """The fastest backend that works on this machine."""
+    return next(name for name in BY_SPEED if problem(name) is None)
+
+
+def current() -> str:
+    """The name of the current backend."""
+    return _current
+
+
+class use:
+    """Switch to a backend: `use("numpy")` from here on, `with use("numpy"):` for a block.
+
+    Parameters
+    ----------
+    name : str
+        A backend's name, or ``"auto"`` for the fastest that works here.
+
+    Raises
+    ------
+    BackendUnavailable
+        If the backend does not work here; the message says why and what to install.
+    """
+
+    def __init__(self, name: str):
+        global _current
+        name = default() if name == "auto" else name
+        if why := problem(name):
+            raise BackendUnavailable(f"backend {name!r} does not work here: {why}")
+        self._before, _current = _current, name
+
+    def __enter__(self) -> "use":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        global _current
+        _current = self._before
+
+
+def kernel(op: str) -> ModuleType:
+    """The module that computes operation `op` on the current backend."""
+    return kernels.load(op, _current)
+
+
+def xp() -> ModuleType:
+    """The array module of the current backend: numpy or cupy."""
+    return importlib.import_module("cupy") if _current in ("cupy", "numba_cuda") else np
+
+
+def asarray(array, dtype=None):
+    """`array` (a host array, a list, a number) on the current backend, C-contiguous."""
+    return xp().ascontiguousarray(xp().asarray(array, dtype)).reshape(np.shape(array))
+
+
+def to_numpy(array) -> np.ndarray:
+    """An array of any backend as a NumPy array on the host (no copy if it is one already)."""
+    return (
+        array
+        if isinstance(array, np.ndarray)
+        else np.asarray(getattr(array, "get", lambda: array)())
+    )
+
+
+def is_array(value) -> bool:
+    """Whether `value` is an array that the current backend computes on."""
+    return isinstance(value, xp().ndarray)
+
+
+def seed(value: int) -> None:
+    """Restart the generator that initialises weights and draws dropout masks."""
+    global _generator
+    _generator = np.random.default_rng(value)
+
+
+def generator() -> np.random.Generator:
+    """What draws initial weights and dropout masks: on the host, the same on every backend."""
+    return _generator

@@ -1,0 +1,61 @@
+"""Normalisation: what is subtracted from the pixels, and divided by, before a network sees them.
+
+z = (pixels / 255 - mean) * inv_std
+
+per-pixel    mean image of the training set, inv_std 1 (He et al. 2015, section 4.2)
+cifar10      mean and standard deviation of each colour over CIFAR-10's training set
+imagenet     those of ImageNet, with which many published CIFAR weights were trained, too
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+FIXED = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+NAMES = ("per-pixel", *FIXED)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """mean and inv_std: float32 arrays of shape (H, W, 3) or (3,), for pixels / 255."""
+
+    name: str
+    mean: np.ndarray
+    inv_std: np.ndarray
+
+    @classmethod
+    def make(cls, name: str, train_images: np.ndarray | None = None) -> "Normalization":
+        """The normalisation called `name`; per-pixel needs the training images (N,H,W,3) uint8."""
+        if name in FIXED:
+            mean, std = (np.array(values, np.float32) for values in FIXED[name])
+            return cls(name, mean, 1 / std)
+        if name != "per-pixel":
+            raise ValueError(f"no normalisation is named {name!r}; there are {', '.join(NAMES)}")
+        if train_images is None:
+            raise ValueError("the per-pixel normalisation needs the training images")
+        total = train_images.sum(axis=0, dtype=np.uint64)  # exact, whatever the order
+        mean = total / (255.0 * len(train_images))
+        return cls(name, mean.astype(np.float32), np.ones(3, np.float32))
+
+    def to_metadata(self) -> dict[str, str]:
+        """As text for a weight file's metadata; float32 values survive exactly."""
+        return {
+            "normalization": self.name,
+            "normalization_mean": json.dumps(self.mean.tolist()),
+            "normalization_inv_std": json.dumps(self.inv_std.tolist()),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> "Normalization | None":
+        """What `to_metadata` wrote; None if there is none."""
+        if "normalization" not in metadata:
+            return None
+        mean, inv_std = (
+            np.array(json.loads(metadata[f"normalization_{part}"]), np.float32)
+            for part in ("mean", "inv_std")
+        )
+        return cls(metadata["normalization"], mean, inv_std)

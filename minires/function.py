@@ -1,0 +1,224 @@
+"""Function: one differentiable operation, and the record of it that `backward` walks.
+
+Calling a Function computes y from its inputs and, if any of them requires a gradient, remembers
+what the chain rule will need: who made each input (`parents`) and what the kernel saved (`saved`).
+The remembered Functions form the graph; `backpropagate` walks it from the loss to the leaves.
+"""
+
+import numpy as np
+
+from minires import backend
+
+_recording = True
+
+
+def is_recording() -> bool:
+    """Whether operations are being recorded for backward (False inside `no_grad`)."""
+    return _recording
+
+
+def set_recording(value: bool) -> bool:
+    """Switch recording on or off; returns what it was."""
+    global _recording
+    before, _recording = _recording, value
+    return before
+
+
+class Function:
+    """A differentiable operation. A subclass names its kernel folder, or defines both directions.
+
+    Subclasses either set `op` to a folder of `kernels/`, whose `forward(*arrays, **options)` and
+    `backward(dy, saved, needs)` then do the work, or override `forward` and `backward`:
+
+    >>> class Square(Function):
+    ...     def forward(self, x):
+    ...         self.saved = (x,)
+    ...         return x * x
+    ...     def backward(self, dy):
+    ...         (x,) = self.saved
+    ...         return (2 * x * dy,)
+    >>> y = Square()(x)  # x and y are Tensors
+
+    Attributes
+    ----------
+    options : dict
+        What is not differentiated: stride, padding, labels, ...
+    saved : tuple
+        What forward keeps for backward. Freed when backward has used it.
+    needs : tuple of bool
+        For each input, whether its gradient is wanted.
+    parents : tuple
+        For each input: the Function that made it, the Tensor itself if it is a leaf that requires
+        a gradient, or None if no gradient flows there.
+    """
+
+    op = ""
+
+    def __init__(self, **options):
+        self.options = options
+        self.kernel = backend.kernel(self.op) if self.op else None
+        self.xp = backend.xp()
+        self.saved: tuple = ()
+        self.needs: tuple[bool, ...] = ()
+        self.parents: tuple = ()
+        self.retained = None  # a Tensor that wants to keep its gradient, see Tensor.retain_grad
+        self.freed = False
+
+    def forward(self, *arrays):
+        """Arrays in, array out; sets `self.saved`."""
+        y, self.saved = self.kernel.forward(*arrays, **self.options)
+        return y
+
+    def backward(self, dy):
+        """The gradient of the output in, a tuple with one gradient (or None) per input out."""
+        return self.kernel.backward(dy, self.saved, self.needs)
+
+    @property
+    def name(self) -> str:
+        """The operation's name in messages and graph drawings."""
+        return self.op or type(self).__name__.lower()
+
+    def __call__(self, *inputs):
+        """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
+        for tensor in inputs:
+            if not backend.is_array(tensor.data):
+                raise TypeError(
+                    f"{self.name}: the current backend {backend.current()!r} computes on "
+                    f"{_type_name(self.xp.ndarray)}, but an input of shape {tensor.shape} is a "
+                    f"{_type_name(type(tensor.data))}, made under another backend"
+                )
+        y = self.xp.asarray(self.forward(*(tensor.data for tensor in inputs)))
+        self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
+        if not any(self.needs):
+            self.saved = ()
+            return type(inputs[0])._made_by(None, y)
+        self.parents = tuple(
+            (tensor.creator or tensor) if need else None
+            for tensor, need in zip(inputs, self.needs, strict=True)
+        )
+        self.inputs = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+        self.fingerprints = [fingerprint(value) for value in self.saved]
+        return type(inputs[0])._made_by(self, y)
+
+    def gradients(self, dy) -> list:
+        """Run `backward` with all its checks: a list with one gradient (or None) per input."""
+        for saved, before in zip(self.saved, self.fingerprints, strict=True):
+            if fingerprint(saved) != before:
+                raise RuntimeError(
+                    f"{self.name}: an array of shape {saved.shape} that its backward needs was "
+                    f"modified in place after the forward pass; make a new array instead "
+                    f"(x = x + 1, not x.data += 1), or modify it after backward()"
+                )
+        results = self.backward(dy)
+        if not isinstance(results, tuple) or len(results) < len(self.inputs):
+            raise TypeError(
+                f"{self.name}: backward must return a tuple of {len(self.inputs)} gradients, one "
+                f"per input (None where there is none), but returned {_describe(results)}"
+            )
+        checked = []
+        for need, gradient, (shape, dtype) in zip(self.needs, results, self.inputs, strict=False):
+            if need and (gradient is None or gradient.shape != shape):
+                raise ValueError(
+                    f"{self.name}: backward returned {_describe(gradient)} as the gradient of an "
+                    f"input of shape {shape}"
+                )
+            checked.append(self.xp.asarray(gradient, dtype) if need else None)
+        return checked
+
+    def free(self) -> None:
+        """Drop what was saved and the links to the parents: the graph is used up."""
+        self.saved, self.parents, self.freed = (), (), True
+
+
+def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
+    """Walk the graph from `output` to its leaves and add each leaf's gradient to its `.grad`.
+
+    Iterative, so the depth of a net is not limited by Python's recursion. `.grad` is written at the
+    very end: an error on the way leaves every gradient as it was.
+
+    Parameters
+    ----------
+    output : Function
+        What made the tensor to differentiate.
+    dy : array
+        The gradient of that tensor.
+    retain_graph : bool
+        Keep the saved arrays for another backward through the same graph.
+    """
+    order = _outputs_first(output)
+    pending = {output: dy}  # gradients on their way: of Functions' outputs, and of leaf Tensors
+    handed_out = {id(dy)}  # arrays that someone else may hold too: a leaf must not own them
+    for function in order:
+        dy = pending.pop(function)
+        if function.retained is not None:
+            pending[function.retained] = dy.copy()
+        for parent, gradient in zip(function.parents, function.gradients(dy), strict=True):
+            if parent is None:
+                continue
+            if parent in pending:
+                pending[parent] = pending[parent] + gradient
+                continue
+            if not isinstance(parent, Function):
+                if gradient.base is not None or id(gradient) in handed_out:
+                    gradient = gradient.copy()
+            handed_out.add(id(gradient))
+            pending[parent] = gradient
+        if not retain_graph:
+            function.free()
+    for tensor, gradient in pending.items():
+        tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+
+
+def _outputs_first(output: Function) -> list[Function]:
+    """Every Function that `output` depends on, each before all the Functions it depends on."""
+    finished, seen, stack = [], set(), [(output, False)]
+    while stack:
+        function, parents_done = stack.pop()
+        if parents_done:
+            finished.append(function)
+        elif function not in seen:
+            if function.freed:
+                raise RuntimeError(
+                    f"backward a second time through {function.name!r}: its saved arrays were "
+                    f"freed by the first backward(); run the forward pass again, or call the first "
+                    f"one as backward(retain_graph=True)"
+                )
+            seen.add(function)
+            stack.append((function, True))
+            stack.extend((parent, False) for parent in function.parents if _is_inner(parent))
+    return finished[::-1]
+
+
+def _is_inner(parent) -> bool:
+    return isinstance(parent, Function)
+
+
+SAMPLES = 1024
+EXACT_BYTES = 1 << 20
+
+
+def fingerprint(value):
+    """A number that changes when the array `value` is modified in place; None for other values.
+
+    The sum of the array's bytes read as integers. It covers every element of an array up to 1 MiB
+    and 1,024 elements evenly spread over a larger one, so that it costs microseconds: an operation
+    on the whole array or on a whole image is noticed, a single element of a large array may not be.
+    Arrays on a GPU are not looked at, because reading one would stop the device.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        return None
+    if value.nbytes > EXACT_BYTES:
+        value = value.reshape(-1) if value.flags.c_contiguous else value.flat
+        value = value[:: len(value) // SAMPLES]
+    bits = np.ascontiguousarray(value).view(f"u{value.dtype.itemsize}")
+    return int(bits.sum(dtype=np.uint64))
+
+
+def _type_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__name__}"
+
+
+def _describe(value) -> str:
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return f"an array of shape {value.shape}" if hasattr(value, "shape") else repr(value)

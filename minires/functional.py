@@ -1,0 +1,337 @@
+"""The differentiable operations by name. Images are (N, H, W, C), filters (KH, KW, Cin, Cout).
+
+Each operation is a short Function, which names its folder in `kernels/` (there stand the formulas
+and the derivation of the backward), and a function that checks what a student gets wrong.
+"""
+
+import numpy as np
+
+from minires import backend
+from minires.function import Function
+from minires.tensor import Tensor, as_tensor
+
+
+class Conv2d(Function):
+    op = "conv2d"
+
+
+class BatchNorm(Function):
+    op = "batch_norm"
+
+
+class ReLU(Function):
+    op = "relu"
+
+
+class Linear(Function):
+    op = "linear"
+
+
+class Dropout(Function):
+    op = "dropout"
+
+
+class MaxPool2d(Function):
+    op = "max_pool2d"
+
+
+class AvgPool2d(Function):
+    op = "avg_pool2d"
+
+
+class GlobalAvgPool2d(Function):
+    op = "global_avg_pool2d"
+
+
+class Shortcut(Function):
+    op = "shortcut"
+
+
+class CrossEntropy(Function):
+    op = "cross_entropy"
+
+
+def conv2d(x, w, stride=1, padding=0) -> Tensor:
+    """Two-dimensional convolution (cross-correlation), without bias.
+
+    Parameters
+    ----------
+    x : Tensor (N, H, W, Cin), float32 or float64
+    w : Tensor (KH, KW, Cin, Cout), the dtype of x
+    stride, padding : int or pair (for H, for W)
+        Padding is with zeros.
+
+    Returns
+    -------
+    Tensor (N, Ho, Wo, Cout) with Ho = floor((H + 2 padding - KH) / stride) + 1, Wo likewise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ranks, channels or dtypes do not match, or the filter is larger than the padded image.
+    """
+    x, w = _floats("conv2d", x=x, w=w)
+    stride, padding = _pair("conv2d", "stride", stride, 1), _pair("conv2d", "padding", padding, 0)
+    _rank("conv2d", "x", x, "(N,H,W,C)")
+    _rank("conv2d", "w", w, "(KH,KW,Cin,Cout)")
+    if x.shape[3] != w.shape[2]:
+        raise ValueError(
+            f"conv2d: x has {x.shape[3]} channels but w expects {w.shape[2]} (x is (N,H,W,C) = "
+            f"{x.shape}, w is (KH,KW,Cin,Cout) = {w.shape})"
+        )
+    _fits("conv2d", x, w.shape[:2], padding)
+    return Conv2d(stride=stride, padding=padding)(x, w)
+
+
+def batch_norm(
+    x,
+    gamma,
+    beta,
+    running_mean,
+    running_var,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    residual=None,
+    relu: bool = False,
+) -> Tensor:
+    """Batch normalisation (Ioffe & Szegedy 2015) over all axes but the last.
+
+    Parameters
+    ----------
+    x : Tensor (..., C), float32 or float64
+    gamma, beta : Tensor (C,)
+        Scale and shift.
+    running_mean, running_var : array (C,)
+        On the current backend (`minires.backend.asarray`). In training they are updated in place,
+        ``running += momentum * (batch - running)``, with the unbiased variance, as in PyTorch; in
+        evaluation they take the place of the batch's statistics.
+    training : bool
+    eps : float
+        Added to the variance.
+    residual : Tensor of the shape of x, optional
+        Added after the normalisation: the residual connection, fused.
+    relu : bool
+        Apply a ReLU at the end, fused.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes or dtypes do not match, or a training batch has one value per channel (its
+        variance is zero whatever the value).
+    """
+    named = {"x": x, "gamma": gamma, "beta": beta}
+    if residual is not None:
+        named["residual"] = residual
+    inputs = _floats("batch_norm", **named)
+    x = inputs[0]
+    if x.ndim < 2:
+        raise ValueError(f"batch_norm: x must be (..., C) with at least 2 axes, but is {x.shape}")
+    channels = x.shape[-1]
+    statistics = {"running_mean": running_mean, "running_var": running_var}
+    for name, array in statistics.items():
+        if not backend.is_array(array):
+            raise TypeError(
+                f"batch_norm: {name} must be an array of the current backend "
+                f"{backend.current()!r} (see minires.backend.asarray), but is a "
+                f"{type(array).__module__}.{type(array).__name__}"
+            )
+    for name, value in (("gamma", inputs[1]), ("beta", inputs[2]), *statistics.items()):
+        if value.shape != (channels,):
+            raise ValueError(
+                f"batch_norm: {name} must have one value per channel, ({channels},) for x "
+                f"{x.shape}, but is {value.shape}"
+            )
+    if residual is not None and inputs[3].shape != x.shape:
+        raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
+    if training and x.size // channels < 2:
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, but x is {x.shape}: the "
+            f"variance of a single value is zero; use a larger batch or evaluation mode"
+        )
+    return BatchNorm(
+        **statistics, training=bool(training), momentum=momentum, eps=eps, relu=bool(relu)
+    )(*inputs)
+
+
+def relu(x) -> Tensor:
+    """max(x, 0), element by element; the gradient at the kink x = 0 is 0."""
+    (x,) = _floats("relu", x=x)
+    return ReLU()(x)
+
+
+def add(a, b) -> Tensor:
+    """a + b with broadcasting; between equal shapes the residual addition."""
+    return as_tensor(a) + b
+
+
+def linear(x, w, b=None) -> Tensor:
+    """Affine map of the last axis: x w + b.
+
+    Parameters
+    ----------
+    x : Tensor (..., in), float32 or float64
+    w : Tensor (in, out)
+    b : Tensor (out,), optional
+
+    Returns
+    -------
+    Tensor (..., out)
+    """
+    inputs = _floats("linear", x=x, w=w) if b is None else _floats("linear", x=x, w=w, b=b)
+    x, w = inputs[:2]
+    _rank("linear", "w", w, "(in,out)")
+    if x.ndim < 1 or x.shape[-1] != w.shape[0]:
+        raise ValueError(
+            f"linear: x has {x.shape[-1] if x.ndim else 'no'} features but w expects {w.shape[0]} "
+            f"(x is (...,in) = {x.shape}, w is (in,out) = {w.shape})"
+        )
+    if b is not None and inputs[2].shape != w.shape[1:]:
+        raise ValueError(f"linear: b must be (out,) = {w.shape[1:]}, but is {inputs[2].shape}")
+    return Linear()(*inputs)
+
+
+def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zero each element with probability p, scale the rest by 1 / (1 - p); nothing in evaluation.
+
+    The mask comes from `minires.backend.generator()`: `minires.seed` makes it repeatable.
+    """
+    (x,) = _floats("dropout", x=x)
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is a probability, 0 to 1, but is {p}")
+    if not training or p == 0:
+        return x
+    keep = backend.generator().random(x.shape, dtype=np.float32) >= p
+    return Dropout(keep=backend.asarray(keep), p=float(p))(x)
+
+
+def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
+    """Largest value of every window of x (N,H,W,C); `stride` is `kernel_size` if not given.
+
+    The padding counts as minus infinity and is at most half a window. Of equal values the first
+    receives the gradient.
+    """
+    return _pool(MaxPool2d, x, kernel_size, stride, padding)
+
+
+def avg_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
+    """Mean of every window of x (N,H,W,C), the zeros of the padding counted, as in PyTorch."""
+    return _pool(AvgPool2d, x, kernel_size, stride, padding)
+
+
+def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
+    name = function.op
+    (x,) = _floats(name, x=x)
+    _rank(name, "x", x, "(N,H,W,C)")
+    kernel = _pair(name, "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else _pair(name, "stride", stride, 1)
+    padding = _pair(name, "padding", padding, 0)
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
+        raise ValueError(
+            f"{name}: padding {padding} is more than half of the window {kernel}, so that some "
+            f"windows would hold no pixel"
+        )
+    _fits(name, x, kernel, padding)
+    return function(kernel=kernel, stride=stride, padding=padding)(x)
+
+
+def global_avg_pool2d(x) -> Tensor:
+    """Mean over the pixels: x (N,H,W,C) -> (N,C)."""
+    (x,) = _floats("global_avg_pool2d", x=x)
+    _rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
+    return GlobalAvgPool2d()(x)
+
+
+def shortcut(x, stride: int, channels: int) -> Tensor:
+    """Option A of He et al. 2015, section 4.2: subsample x (N,H,W,C), zero-pad to `channels`."""
+    (x,) = _floats("shortcut", x=x)
+    _rank("shortcut", "x", x, "(N,H,W,C)")
+    if stride < 1:
+        raise ValueError(f"shortcut: stride must be at least 1, but is {stride}")
+    if channels < x.shape[3]:
+        raise ValueError(f"shortcut: cannot pad {x.shape[3]} channels to {channels}")
+    return Shortcut(stride=stride, channels=channels)(x)
+
+
+def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
+    """Softmax cross-entropy, the mean over the batch.
+
+    Parameters
+    ----------
+    logits : Tensor (N, K), float32 or float64
+    labels : integer array or Tensor (N,)
+        Class indices, 0 to K - 1.
+    label_smoothing : float in [0, 1]
+        Share of the target that is spread evenly over all K classes (Szegedy et al. 2016).
+
+    Returns
+    -------
+    Tensor ()
+        The loss, a single number.
+    """
+    (logits,) = _floats("cross_entropy", logits=logits)
+    labels = labels.data if isinstance(labels, Tensor) else backend.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy: logits must be (N,K) and labels (N,), but are {logits.shape} and "
+            f"{labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"cross_entropy: labels must be integers (class indices), but are {labels.dtype}"
+        )
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is 0 to 1, but is {label_smoothing}")
+    if len(labels) == 0:
+        raise ValueError("cross_entropy: the batch is empty, its mean loss is not defined")
+    # Reading labels back from a GPU would stop it at every step: there the loader has checked them.
+    if isinstance(labels, np.ndarray) and not (
+        0 <= labels.min() and labels.max() < logits.shape[1]
+    ):
+        wrong = labels[(labels < 0) | (labels >= logits.shape[1])][0]
+        raise ValueError(
+            f"cross_entropy: label {wrong} is out of range for {logits.shape[1]} classes "
+            f"(0 to {logits.shape[1] - 1})"
+        )
+    return CrossEntropy(labels=labels, label_smoothing=float(label_smoothing))(logits)
+
+
+def _floats(op: str, **tensors) -> tuple[Tensor, ...]:
+    """The inputs as Tensors of one floating dtype, float32 or float64."""
+    inputs = {name: as_tensor(value) for name, value in tensors.items()}
+    first_name, first = next(iter(inputs.items()))
+    for name, tensor in inputs.items():
+        if tensor.dtype not in (np.float32, np.float64):
+            raise TypeError(f"{op}: {name} must be float32 or float64, but is {tensor.dtype}")
+        if tensor.dtype != first.dtype:
+            raise TypeError(
+                f"{op}: {name} is {tensor.dtype} but {first_name} is {first.dtype}; they must agree"
+            )
+    return tuple(inputs.values())
+
+
+def _rank(op: str, name: str, tensor: Tensor, axes: str) -> None:
+    rank = axes.count(",") + 1
+    if tensor.ndim != rank:
+        raise ValueError(f"{op}: {name} must be {axes}, {rank} axes, but is {tensor.shape}")
+
+
+def _pair(op: str, name: str, value, least: int) -> tuple[int, int]:
+    """An int or a pair of ints as a pair, each at least `least`."""
+    pair = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    whole = all(isinstance(v, int | np.integer) for v in pair)
+    if len(pair) != 2 or not whole or min(pair) < least:
+        raise ValueError(
+            f"{op}: {name} must be an integer or a pair of integers, at least {least}, "
+            f"but is {value!r}"
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _fits(op: str, x: Tensor, kernel, padding) -> None:
+    for axis, size, k, p in zip("HW", x.shape[1:3], kernel, padding, strict=True):
+        if size + 2 * p < k:
+            raise ValueError(
+                f"{op}: a window of {k} does not fit into {axis} = {size} with padding {p} "
+                f"(x is (N,H,W,C) = {x.shape})"
+            )

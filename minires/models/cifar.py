@@ -1,0 +1,134 @@
+"""The CIFAR networks of He et al. 2015, section 4.2: ResNet-(6n+2) and the plain nets beside them.
+
+    3x3 convolution, 16 channels
+    n blocks of two 3x3 convolutions with 16 channels on 32x32 pixels
+    n blocks with 32 channels on 16x16 pixels, the first with stride 2
+    n blocks with 64 channels on 8x8 pixels, the first with stride 2
+    global average pool, linear classifier
+
+6n + 2 weighted layers. The names of the parts are those of the published PyTorch weights.
+"""
+
+import re
+from functools import partial
+
+from minires import functional as F
+from minires import nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with batch norm, and the shortcut around them (figure 2 of the paper).
+
+    Parameters
+    ----------
+    in_channels, out_channels, stride : int
+    shortcut : str
+        Where the shape changes, "A" subsamples and pads with zero channels, "B" projects with a
+        1x1 convolution; "C" projects around every block; "none" makes a plain net.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: str):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        same_shape = stride == 1 and in_channels == out_channels
+        if shortcut == "none":
+            self.shortcut = lambda x: None
+        elif shortcut == "C" or (shortcut == "B" and not same_shape):
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+        elif same_shape:
+            self.shortcut = lambda x: x
+        else:
+            self.shortcut = partial(F.shortcut, stride=stride, channels=out_channels)
+
+    def forward(self, x):
+        y = self.bn1(self.conv1(x), relu=True)
+        return self.bn2(self.conv2(y), residual=self.shortcut(x), relu=True)
+
+
+class CifarResNet(nn.Module):
+    """ResNet-(6n+2) for 32x32 images (any size of at least 4 works, thanks to the global pool).
+
+    Parameters
+    ----------
+    n : int
+        Blocks per stage: 3 for ResNet-20, 18 for ResNet-110, 200 for ResNet-1202.
+    num_classes : int
+    shortcut : str
+        "A" (the paper's choice on CIFAR), "B", "C", or "none" for a plain net.
+
+    Input (N, H, W, 3), output logits (N, num_classes).
+    """
+
+    def __init__(self, n: int, num_classes: int = 10, shortcut: str = "A"):
+        super().__init__()
+        if shortcut not in ("A", "B", "C", "none"):
+            raise ValueError(f"shortcut must be A, B, C or none, but is {shortcut!r}")
+        self.depth = 6 * n + 2
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self._stage(n, 16, 16, 1, shortcut)
+        self.layer2 = self._stage(n, 16, 32, 2, shortcut)
+        self.layer3 = self._stage(n, 32, 64, 2, shortcut)
+        self.linear = nn.Linear(64, num_classes)
+
+    @staticmethod
+    def _stage(n: int, in_channels: int, channels: int, stride: int, shortcut: str):
+        first = BasicBlock(in_channels, channels, stride, shortcut)
+        rest = (BasicBlock(channels, channels, 1, shortcut) for _ in range(n - 1))
+        return nn.Sequential(first, *rest)
+
+    def forward(self, x):
+        x = self.bn1(self.conv1(x), relu=True)
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(F.global_avg_pool2d(x))
+
+
+def build(name: str, num_classes: int = 10, **options) -> nn.Module:
+    """A network by its name.
+
+    Parameters
+    ----------
+    name : str
+        ``resnetD`` or ``plainD`` with D = 6n + 2 layers: resnet8, resnet20, plain56, ...
+    num_classes : int
+    options
+        ``shortcut="A" | "B" | "C"`` for a resnet.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    """
+    match = re.fullmatch(r"(resnet|plain)(\d+)", name)
+    depth = int(match[2]) if match else 0
+    if depth < 8 or depth % 6 != 2:
+        raise ValueError(
+            f"no network is named {name!r}; there are resnetD and plainD with D = 6n + 2 layers: "
+            f"resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet1202, "
+            f"plain20, ..."
+        )
+    if match[1] == "plain":
+        if options.get("shortcut", "none") != "none":
+            raise ValueError(f"{name}: a plain net has no shortcuts, so no option for them either")
+        options = {"shortcut": "none"}
+    return CifarResNet((depth - 2) // 6, num_classes, **options)
+
+
+resnet8 = partial(build, "resnet8")
+resnet20 = partial(build, "resnet20")
+resnet32 = partial(build, "resnet32")
+resnet44 = partial(build, "resnet44")
+resnet56 = partial(build, "resnet56")
+resnet110 = partial(build, "resnet110")
+resnet1202 = partial(build, "resnet1202")
+plain20 = partial(build, "plain20")
+plain32 = partial(build, "plain32")
+plain44 = partial(build, "plain44")
+plain56 = partial(build, "plain56")
+plain110 = partial(build, "plain110")

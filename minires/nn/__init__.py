@@ -1,0 +1,14 @@
+"""Layers: Modules with Parameters, under PyTorch's names. Images are (N, H, W, C)."""
+
+from minires.nn.layers import (
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    ReLU,
+)
+from minires.nn.module import Module, Parameter, Sequential

@@ -1,0 +1,145 @@
+"""The layers, each a thin owner of parameters around a function of `minires.functional`."""
+
+from math import sqrt
+
+import numpy as np
+
+from minires import backend
+from minires import functional as F
+from minires.nn import init
+from minires.nn.module import Module, Parameter
+from minires.tensor import Tensor
+
+
+class Conv2d(Module):
+    """Convolution, x (N,H,W,Cin) -> (N,Ho,Wo,Cout).
+
+    weight (KH, KW, Cin, Cout), He initialisation; bias (Cout,) starts at zero.
+    `kernel_size`, `stride` and `padding` are ints or pairs (for H, for W).
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+        super().__init__()
+        pair = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.stride, self.padding = stride, padding
+        weight = init.he_normal((*pair, in_channels, out_channels))
+        self.weight = Parameter(weight)
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+
+    def forward(self, x) -> Tensor:
+        y = F.conv2d(x, self.weight, self.stride, self.padding)
+        return y if self.bias is None else y + self.bias
+
+    def describe(self) -> str:
+        kh, kw, c, k = self.weight.shape
+        return f"{c} -> {k}, {kh}x{kw}, stride {self.stride}, padding {self.padding}"
+
+
+class BatchNorm2d(Module):
+    """Batch normalisation over all axes but the last; optionally residual and ReLU in the same go.
+
+    weight and bias (C,) are the scale gamma = 1 and the shift beta = 0 at the start; the buffers
+    running_mean = 0 and running_var = 1 follow the batches with `momentum`.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+        self.register_buffer("running_mean", backend.asarray(np.zeros(channels, np.float32)))
+        self.register_buffer("running_var", backend.asarray(np.ones(channels, np.float32)))
+
+    def forward(self, x, residual=None, relu: bool = False) -> Tensor:
+        return F.batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.training,
+            self.momentum,
+            self.eps,
+            residual,
+            relu,
+        )
+
+    def describe(self) -> str:
+        return f"{self.weight.size}"
+
+
+class Linear(Module):
+    """Affine map, x (..., in) -> (..., out).
+
+    weight (in, out) and bias (out,), both evenly distributed within 1/sqrt(in), as in PyTorch.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
+        super().__init__()
+        bound = 1 / sqrt(in_features)
+        self.weight = Parameter(init.uniform((in_features, out_features), bound))
+        self.bias = Parameter(init.uniform((out_features,), bound)) if bias else None
+
+    def forward(self, x) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def describe(self) -> str:
+        return f"{self.weight.shape[0]} -> {self.weight.shape[1]}"
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x) -> Tensor:
+        return F.relu(x)
+
+
+class Dropout(Module):
+    """Zeroes each element with probability p while training."""
+
+    def __init__(self, p: float = 0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x) -> Tensor:
+        return F.dropout(x, self.p, self.training)
+
+    def describe(self) -> str:
+        return f"p={self.p}"
+
+
+class _Pool2d(Module):
+    def __init__(self, kernel_size, stride=None, padding=0):
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def describe(self) -> str:
+        return f"{self.kernel_size}, stride {self.stride}, padding {self.padding}"
+
+
+class MaxPool2d(_Pool2d):
+    """Largest value of every window; stride is the window if not given."""
+
+    def forward(self, x) -> Tensor:
+        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(_Pool2d):
+    """Mean of every window, padding counted; stride is the window if not given."""
+
+    def forward(self, x) -> Tensor:
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class GlobalAvgPool2d(Module):
+    """Mean over the pixels, (N,H,W,C) -> (N,C)."""
+
+    def forward(self, x) -> Tensor:
+        return F.global_avg_pool2d(x)
+
+
+class Flatten(Module):
+    """All axes but the first made into one."""
+
+    def forward(self, x) -> Tensor:
+        return x.flatten(1)

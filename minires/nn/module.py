@@ -1,0 +1,191 @@
+"""Module: a part of a network that owns parameters, buffers and other modules."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minires import backend
+from minires.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module learns: requires a gradient, stands in `parameters()`."""
+
+    def __init__(self, data):
+        super().__init__(data, requires_grad=True)
+
+
+class Module:
+    """Base class of layers and networks.
+
+    A subclass sets its parts as attributes in `__init__` and defines `forward`. What is found by
+    itself: attributes that are Parameters, attributes that are Modules, and arrays registered with
+    `register_buffer` (state that is saved but not learned, such as running statistics).
+    """
+
+    training = True
+
+    def __init__(self):
+        self._buffers: list[str] = []
+
+    def forward(self, *inputs):
+        """Compute the output; defined by every subclass."""
+        raise TypeError(f"{type(self).__name__} defines no forward(), so it cannot be called")
+
+    def __call__(self, *inputs, **options):
+        return self.forward(*inputs, **options)
+
+    def register_buffer(self, name: str, array) -> None:
+        """Keep `array` as attribute `name` and in the state dict."""
+        self._buffers.append(name)
+        setattr(self, name, array)
+
+    # What it holds, by dotted name
+
+    def children(self) -> Iterator[tuple[str, "Module"]]:
+        """Name and module of each direct part."""
+        return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
+        """Name and module of itself (name "") and of all parts, depth first."""
+        yield prefix, self
+        for name, part in self.children():
+            yield from part.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Name and Parameter, for example ``("layer1.0.conv1.weight", ...)``; each one once."""
+        seen = set()
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in the order in which they were made."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_buffers(self) -> Iterator[tuple[str, object]]:
+        """Name and array of every buffer."""
+        for prefix, module in self.named_modules():
+            for name in module._buffers:
+                yield f"{prefix}.{name}" if prefix else name, getattr(module, name)
+
+    def num_parameters(self) -> int:
+        """How many numbers the module learns."""
+        return sum(parameter.size for parameter in self.parameters())
+
+    # Modes
+
+    def train(self, mode: bool = True) -> "Module":
+        """Training mode (batch statistics, dropout) for itself and all parts."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> "Module":
+        """Evaluation mode (running statistics, no dropout) for itself and all parts."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def float(self) -> "Module":
+        """Convert all parameters and buffers to float32."""
+        return self._convert(np.float32)
+
+    def double(self) -> "Module":
+        """Convert all parameters and buffers to float64."""
+        return self._convert(np.float64)
+
+    def _convert(self, dtype) -> "Module":
+        for _, module in self.named_modules():
+            for name in module._buffers:
+                setattr(module, name, getattr(module, name).astype(dtype))
+        for parameter in self.parameters():
+            parameter.data, parameter.grad = parameter.data.astype(dtype), None
+        return self
+
+    # State
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers on the host, by dotted name."""
+        arrays = {name: parameter.data for name, parameter in self.named_parameters()}
+        arrays.update(self.named_buffers())
+        return {name: np.array(backend.to_numpy(array)) for name, array in arrays.items()}
+
+    def load_state_dict(self, state: dict, strict: bool = True) -> None:
+        """Copy values into the parameters and buffers; their dtype stays.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            As from `state_dict`.
+        strict : bool
+            Demand exactly the names of this module; otherwise only those in common are loaded.
+
+        Raises
+        ------
+        KeyError
+            If names are missing or unknown (strict).
+        ValueError
+            If a shape differs. Nothing has been loaded in either case.
+        """
+        own = {name: parameter.data for name, parameter in self.named_parameters()}
+        own.update(self.named_buffers())
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if strict and (missing or unknown):
+            raise KeyError(
+                f"the state does not fit this {type(self).__name__}: "
+                f"missing {_some(missing)}; unknown {_some(unknown)}"
+            )
+        common = [name for name in own if name in state]
+        for name in common:
+            if np.shape(state[name]) != own[name].shape:
+                raise ValueError(
+                    f"load_state_dict: {name} is {np.shape(state[name])} in the state but "
+                    f"{own[name].shape} in this {type(self).__name__}"
+                )
+        for name in common:
+            own[name][...] = backend.asarray(state[name])
+
+    def __repr__(self) -> str:
+        parts = [
+            f"  ({name}): " + repr(part).replace("\n", "\n  ") for name, part in self.children()
+        ]
+        inner = "\n" + "\n".join(parts) + "\n" if parts else self.describe()
+        return f"{type(self).__name__}({inner})"
+
+    def describe(self) -> str:
+        """What stands between the brackets of the repr of a layer without parts."""
+        return ""
+
+
+class Sequential(Module):
+    """Modules applied one after the other; their names are "0", "1", ..."""
+
+    def __init__(self, *modules: Module):
+        super().__init__()
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def forward(self, x):
+        for module in self:
+            x = module(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, i: int) -> Module:
+        return list(self)[i]
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:5]) or "nothing"
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,69 @@
+"""Checkpoints: all that a run needs to go on to the same bits, in one file.
+
+The file `checkpoint` is a safetensors file: the model's arrays under `model.`, the momentum under
+`velocity.`, everything else as JSON in its metadata. It is replaced atomically, so a run that is
+killed at any moment leaves the last complete one.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from minires import backend
+from minires.training.evaluate import Metrics
+from minires.training.weights import WeightsError, read_arrays, write_arrays
+
+NAME = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `read` found; `config` holds the settings of the run that wrote it."""
+
+    arrays: dict
+    state: dict
+    config: dict
+
+    def restore(self, trainer) -> None:
+        """Put a Trainer, made with the same settings, where the saved one was."""
+        model = {k.removeprefix("model."): v for k, v in self.arrays.items() if k[0] == "m"}
+        trainer.model.load_state_dict(model)
+        for i, velocity in enumerate(trainer.optimizer.velocities):
+            velocity[...] = backend.asarray(self.arrays[f"velocity.{i}"])
+        trainer.step, trainer.best = self.state["step"], self.state["best"]
+        trainer.history, trainer.seconds = self.state["history"], self.state["seconds"]
+        trainer.metrics = Metrics(**self.state["metrics"])
+        backend.generator().bit_generator.state = self.state["generator"]
+
+
+def write(trainer) -> None:
+    """Save the state of `trainer` in its output directory."""
+    arrays = {f"model.{name}": array for name, array in trainer.model.state_dict().items()}
+    for i, velocity in enumerate(trainer.optimizer.velocities):
+        arrays[f"velocity.{i}"] = backend.to_numpy(velocity)
+    state = {
+        "step": trainer.step,
+        "best": trainer.best,
+        "history": trainer.history,
+        "seconds": trainer.seconds,
+        "metrics": trainer.metrics.state(),
+        "generator": backend.generator().bit_generator.state,
+    }
+    metadata = {"state": json.dumps(state), "config": json.dumps(asdict(trainer.config))}
+    write_arrays(trainer.out / NAME, arrays, metadata)
+
+
+def read(out: Path) -> Checkpoint | None:
+    """The checkpoint in directory `out`; None if there is none.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged or no checkpoint.
+    """
+    if not (out / NAME).exists():
+        return None
+    arrays, metadata = read_arrays(out / NAME)
+    if "state" not in metadata:
+        raise WeightsError(f"{out / NAME}: a safetensors file, but not a checkpoint of minires")
+    return Checkpoint(arrays, json.loads(metadata["state"]), json.loads(metadata["config"]))

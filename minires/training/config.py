@@ -1,0 +1,111 @@
+"""The settings of a training run, and what follows from them. The defaults are the paper's."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from minires import optim
+
+PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
+PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
+DEEP = 110
+SHAPES_EPOCHS = 6
+PATHS = ("data_dir", "out")  # settings that a resumed run may change
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run.
+
+    `epochs` and `steps` set the length, at most one of them; without either it is the paper's
+    64,000 iterations on CIFAR and a short run on shapes. `warm_up` is a number of iterations at
+    learning rate 0.01 before the schedule begins; None stands for the paper's 400 in nets of 110
+    layers and more, 0 else. The other names are those of `minires train --help`.
+    """
+
+    model: str = "resnet20"
+    shortcut: str = "A"
+    dataset: str = "auto"
+    data_dir: str = "data"
+    image_size: int = 32
+    train_size: int | None = None
+    test_size: int | None = None
+    out: str = "runs/latest"
+    backend: str = "auto"
+    seed: int = 0
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_vectors: bool = True
+    schedule: str = "step"
+    warm_up: int | None = None
+    clip_grad_norm: float | None = None
+    label_smoothing: float = 0.0
+    augment: bool = True
+    normalization: str = "per-pixel"
+    checkpoint_every: int = 500
+
+    def __post_init__(self):
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give --epochs or --steps, not both")
+        for name in (
+            "epochs",
+            "steps",
+            "batch_size",
+            "train_size",
+            "test_size",
+            "checkpoint_every",
+        ):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, but is {value}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, but is {self.seed}")
+        if self.schedule not in ("step", "cosine", "one-cycle", "constant"):
+            raise ValueError(
+                f"schedule is step, cosine, one-cycle or constant, but is {self.schedule!r}"
+            )
+
+    def to_json(self) -> str:
+        """All settings as JSON text."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def differences(self, earlier: dict) -> list[str]:
+        """The settings in which a run that is to be resumed was started differently."""
+        names = [field.name for field in fields(self) if field.name not in PATHS]
+        return [
+            f"{name} was {earlier.get(name)!r} and is now {getattr(self, name)!r}"
+            for name in names
+            if earlier.get(name) != getattr(self, name)
+        ]
+
+    def total_steps(self, steps_per_epoch: int, dataset: str) -> int:
+        """How many iterations the run has."""
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is None and dataset != "shapes":
+            return PAPER_STEPS
+        return (self.epochs or SHAPES_EPOCHS) * steps_per_epoch
+
+    def learning_rate(self, total: int, depth: int) -> optim.Schedule:
+        """The schedule over `total` iterations for a net of `depth` layers.
+
+        The paper divides by 10 at 32k and 48k of 64k iterations: at 1/2 and 3/4, here of any total.
+        """
+        schedule = {
+            "step": lambda: optim.step_decay(self.lr, (total // 2, total * 3 // 4)),
+            "cosine": lambda: optim.cosine(self.lr, total),
+            "one-cycle": lambda: optim.one_cycle(self.lr, total),
+            "constant": lambda: optim.constant(self.lr),
+        }[self.schedule]()
+        warm_up = self.warm_up
+        if warm_up is None:  # in a shortened run the warm-up is shortened, too
+            share = PAPER_WARM_UP_STEPS / PAPER_STEPS
+            shortened = max(min(total, 20), round(total * share))
+            warm_up = min(PAPER_WARM_UP_STEPS, shortened) if depth >= DEEP else 0
+        if not warm_up:
+            return schedule
+        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, self.lr))

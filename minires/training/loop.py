@@ -1,0 +1,214 @@
+"""The training loop: batches in, weights and a record out, resumable to the same bits."""
+
+import math
+import sys
+import time
+from pathlib import Path
+
+from minires import backend, data, models, optim
+from minires import functional as F
+from minires.data import Loader, Normalization
+from minires.training import checkpoint, record
+from minires.training.config import Config
+from minires.training.evaluate import Metrics, evaluate
+from minires.training.weights import save_weights, write_atomically
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot start or go on; the message says why."""
+
+
+class Trainer:
+    """One training run: sets everything up from a Config, then `run()`.
+
+    Parameters
+    ----------
+    config : Config
+    resume : bool
+        Go on from the checkpoint in `config.out`, if there is one.
+    download : bool
+        Whether a missing CIFAR may be downloaded.
+
+    Attributes
+    ----------
+    model, optimizer, loader, test_set, normalization
+        What is trained, by what, on what.
+    step, total : int
+        Iterations done and to do.
+    history : list of dict
+        One row per epoch: the rows of metrics.csv.
+
+    Raises
+    ------
+    TrainingError
+        If `config.out` holds another run, or a run with other settings.
+    """
+
+    def __init__(self, config: Config, resume: bool = False, download: bool = True):
+        self.config, self.out = config, Path(config.out)
+        saved = checkpoint.read(self.out) if resume else None
+        self._refuse_conflicts(resume, saved)
+        backend.use(config.backend)
+        backend.seed(config.seed)
+        train_set, test_set, self.data_note = data.load(
+            config.dataset, config.data_dir, download, config.image_size
+        )
+        train_set = train_set.subset(config.train_size or len(train_set))
+        self.test_set = test_set.subset(config.test_size or len(test_set))
+        self.dataset = train_set.name
+        self.normalization = Normalization.make(config.normalization, train_set.images)
+        self.loader = Loader(
+            train_set,
+            self.normalization,
+            config.batch_size,
+            shuffle=True,
+            augment=config.augment,
+            seed=config.seed,
+        )
+        options = {"shortcut": config.shortcut} if config.model.startswith("resnet") else {}
+        self.model = models.build(config.model, len(train_set.classes), **options)
+        self.optimizer = optim.SGD(
+            self.model,
+            config.lr,
+            config.momentum,
+            config.weight_decay,
+            config.nesterov,
+            config.decay_vectors,
+        )
+        self.total = config.total_steps(len(self.loader), self.dataset)
+        self.schedule = config.learning_rate(self.total, self.model.depth)
+        self.step, self.history, self.best = 0, [], 0.0
+        self.metrics, self.seconds = Metrics(), 0.0  # of the epoch so far
+        self.resumed = saved is not None
+        if saved is not None:
+            saved.restore(self)
+
+    def _refuse_conflicts(self, resume: bool, saved) -> None:
+        if not resume and (self.out / "metrics.csv").exists():
+            raise TrainingError(
+                f"{self.out} already holds a training run; go on with it by --resume, or choose "
+                f"another directory with --out"
+            )
+        if saved is not None and (changed := self.config.differences(saved.config)):
+            raise TrainingError(
+                f"{self.out} holds a run with other settings, which cannot be resumed with these: "
+                + "; ".join(changed)
+            )
+
+    def run(self) -> dict:
+        """Train to the end; returns the last row of the history.
+
+        A keyboard interrupt saves a checkpoint before it goes on its way.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no longer finite.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.out / "config.json", self.config.to_json().encode())
+        per_epoch = len(self.loader)
+        while self.step < self.total:
+            epoch, batch = divmod(self.step, per_epoch)
+            end = min(self.total, (epoch + 1) * per_epoch)
+            with self._progress_bar(epoch, batch, end) as bar:
+                try:
+                    self._train_until(end, self.loader.batches(epoch, batch), bar)
+                except KeyboardInterrupt:
+                    checkpoint.write(self)
+                    raise
+            self._finish_epoch(epoch)
+        return self.history[-1]
+
+    def _train_until(self, end: int, batches, bar) -> None:
+        self.model.train()
+        started, seconds_before = time.perf_counter(), self.seconds
+        shown = started
+        for x, labels in batches:
+            self._train_step(x, labels)
+            now = time.perf_counter()
+            self.seconds = seconds_before + now - started
+            bar.update(1)
+            if now - shown > 0.5 or self.step == end:
+                shown = now
+                loss, accuracy = self._read_metrics()
+                bar.set_postfix_str(
+                    f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, "
+                    f"{self.metrics.count / self.seconds:.0f} images/s",
+                    refresh=False,
+                )
+            if self.step == end:
+                return
+            if self.step % self.config.checkpoint_every == 0:
+                checkpoint.write(self)
+
+    def _train_step(self, x, labels) -> None:
+        logits = self.model(x)
+        loss = F.cross_entropy(logits, labels, self.config.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.config.clip_grad_norm is not None:
+            optim.clip_grad_norm(self.model, self.config.clip_grad_norm)
+        self.optimizer.lr = self.schedule(self.step)
+        self.optimizer.step()
+        self.step += 1
+        self.metrics.add(loss.data, logits.data, labels)
+
+    def _read_metrics(self) -> tuple[float, float]:
+        loss, accuracy = self.metrics.read()
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the training loss is {loss} at iteration {self.step}: training has diverged; try "
+                f"a smaller --lr, --warm-up or --clip-grad-norm. The last checkpoint is in "
+                f"{self.out}"
+            )
+        return loss, accuracy
+
+    def _finish_epoch(self, epoch: int) -> None:
+        """Evaluate, and write everything that a finished epoch leaves behind."""
+        train_loss, train_accuracy = self._read_metrics()
+        test_loss, test_accuracy = evaluate(self.model, self.test_set, self.normalization)
+        row = {
+            "epoch": epoch + 1,
+            "step": self.step,
+            "lr": float(f"{self.schedule(self.step - 1):.6g}"),
+            "train_loss": train_loss,
+            "train_acc": train_accuracy,
+            "test_loss": test_loss,
+            "test_acc": test_accuracy,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.metrics.count / self.seconds, 1),
+        }
+        self.history.append(row)
+        self.metrics, self.seconds = Metrics(), 0.0
+        notes = {"model": self.config.model, "shortcut": self.config.shortcut}
+        notes |= {"dataset": self.dataset, "step": str(self.step), "test_acc": str(test_accuracy)}
+        if test_accuracy > self.best or len(self.history) == 1:
+            self.best = test_accuracy
+            save_weights(self.out / "best.safetensors", self.model, self.normalization, notes)
+        save_weights(self.out / "last.safetensors", self.model, self.normalization, notes)
+        title = f"{self.config.model} on {self.dataset}"
+        record.write(self.out, self.history, title)
+        checkpoint.write(self)
+        print(
+            f"epoch {row['epoch']}/{math.ceil(self.total / len(self.loader))}  "
+            f"step {self.step}/{self.total}  lr {row['lr']:g}  "
+            f"train loss {train_loss:.4f} accuracy {100 * train_accuracy:.2f} %  "
+            f"test loss {test_loss:.4f} accuracy {100 * test_accuracy:.2f} %  "
+            f"{row['images_per_second']:.0f} images/s",
+            flush=True,
+        )
+
+    def _progress_bar(self, epoch: int, batch: int, end: int):
+        from tqdm import tqdm
+
+        epochs = math.ceil(self.total / len(self.loader))
+        return tqdm(
+            desc=f"epoch {epoch + 1}/{epochs}",
+            total=end - epoch * len(self.loader),
+            initial=batch,
+            unit="step",
+            leave=False,
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 30,  # a log file needs no animation
+        )

@@ -1,0 +1,28 @@
+"""Packaging. `kernels/` stands beside the package for readers and is imported as `minires.kernels`."""
+
+from setuptools import find_packages, setup
+
+kernel_packages = ["minires.kernels"] + [f"minires.kernels.{p}" for p in find_packages("kernels")]
+package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in kernel_packages}
+
+setup(
+    name="minires",
+    version="0.1.0",
+    description="A deep-learning engine written from scratch to be read, "
+    "that trains the CIFAR ResNets of He et al. (2015)",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["minires", "minires.*"]) + kernel_packages,
+    package_dir={"minires.kernels": "kernels"},
+    package_data=package_data,
+    install_requires=["numpy>=2.0", "numba>=0.61", "matplotlib>=3.8", "tqdm>=4.66", "safetensors>=0.4.3"],
+    extras_require={
+        "test": ["pytest>=8", "hypothesis>=6"],
+        "parity": ["torch==2.13.0"],
+        "cuda12": ["cupy-cuda12x>=13.3", "numba-cuda>=0.15"],
+        "cuda13": ["cupy-cuda13x>=13.6", "numba-cuda>=0.20"],
+    },
+    entry_points={"console_scripts": ["minires = minires.cli:main"]},
+)

@@ -1,0 +1,37 @@
+"""Fixtures: the real CIFAR-10 and published weights where they are at hand, a fresh start."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minires as mr
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def fresh_start():
+    """Every test begins on the numpy backend, with the generator at seed 0."""
+    mr.use("numpy")
+    mr.seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_cifar10(tmp_path_factory) -> Path:
+    """A directory that holds the real CIFAR-10 in its official binary layout."""
+    script = SHARED / "unpack_cifar10.py"
+    if not script.exists():
+        pytest.skip("the real CIFAR-10 is not at hand (no ../shared/data beside the repository)")
+    directory = tmp_path_factory.mktemp("cifar")
+    subprocess.run([sys.executable, script, directory], check=True, capture_output=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def published_weights() -> Path:
+    """A directory with resnet20.safetensors and resnet32.safetensors, trained with PyTorch."""
+    if not (SHARED / "weights").exists():
+        pytest.skip("published weights are not at hand (no ../shared/data beside the repository)")
+    return SHARED / "weights"

@@ -154,7 +154,7 @@ class _Draws:
     def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
         """float32, (count, *shape) with trailing axes of length one up to rank four."""
         shape = (self.count, *shape)
-        raw = self.bits.random_raw(int(np.prod(shape))) >> np.uint64(40)
+        raw = self.bits.random_raw(math.prod(shape)) >> np.uint64(40)
         unit = raw.astype(np.float32) * np.float32(2**-24)
         return (low + (high - low) * unit).reshape(shape + (1,) * (4 - len(shape)))
 
@@ -166,7 +166,7 @@ class _Draws:
 
     def noise(self, *shape: int) -> np.ndarray:
         """float32, (count, *shape), triangular on (-1, 1): the difference of two bytes."""
-        pairs = self.count * int(np.prod(shape))
+        pairs = self.count * math.prod(shape)
         # Little-endian words: the same bytes in the same order on every machine.
         words = self.bits.random_raw((2 * pairs + 7) // 8).astype("<u8")
         octets = words.view(np.uint8)[: 2 * pairs].reshape(2, self.count, *shape)
@@ -303,31 +303,47 @@ def load_shapes(
 ) -> tuple[Dataset, Dataset]:
     """Draw a training set and a test set of ten shapes.
 
-        Parameters
-        ----------
-        train_size, test_size : int, at least 1
-            Numbers of images. The classes differ by at most one image in number and come shuffled.
-        seed : int, at least 0
-            Another seed draws other images. The test set does not depend on `train_size`, nor the
-            training set on `test_size`: each has its own stream of random bits.
-        image_size : int, 8 to 64
-            Height and width in pixels. Below about 16 the shapes are hard to tell apart; 8 is there
-            for simulations where only the array shapes matter.
+    Parameters
+    ----------
+    train_size, test_size : int, at least 1
+        Numbers of images. The classes differ by at most one image in number and come shuffled.
+    seed : int, at least 0
+        Another seed draws other images. The test set does not depend on `train_size`, nor the
+        training set on `test_size`: each has its own stream of random bits.
+    image_size : int, 8 to 64
+        Height and width in pixels. Below about 16 the shapes are hard to tell apart; 8 is there
+        for simulations where only the array shapes matter.
 
-        Returns
-        -------
-        train, test : Dataset
-            Both named ``"shapes"``, images uint8 of shape (N, image_size, image_size, 3). The same
-            arguments give the same bytes on every machine and NumPy version.
+    Returns
+    -------
+    train, test : Dataset
+        Both named ``"shapes"``, images uint8 of shape (N, image_size, image_size, 3). The same
+        arguments give the same bytes on every machine and NumPy version.
 
-        Raises
-        ------
-        DataError
-            If an argument is not an integer or out of range.
+    Raises
+    ------
+    DataError
+        If an argument is not an integer or out of range.
 
-        Notes
-        -----
-    CALIBRATION
+    Notes
+    -----
+    How hard it is, measured with an independent implementation of the networks (PyTorch) on the
+    default sizes: 6 epochs of 39 batches of 128, SGD with momentum 0.9, learning rate 0.1 divided
+    by 10 after a half and three quarters of the steps (0.01 for the linear classifier and the
+    MLP), weight decay 1e-4, flips and crops. Test accuracy in percent, one number per seed of the
+    initial weights and the order of the images:
+
+    ===================================  ================
+    ResNet-20                            99.5, 97.4, 98.9
+    ResNet-8                             95.8, 80.2, 97.6
+    20 layers without shortcuts          99.9, 99.5
+    MLP with 256 hidden units            53.0
+    linear classifier (SGD)              18.9
+    linear classifier (best ridge)       29.6
+    ===================================  ================
+
+    So short a run decides how fast a network learns as much as how well: a shallow network is
+    sometimes in time and sometimes not, and accuracies of one network differ by some percent.
     """
     train_size = _checked("train_size", train_size, 1)
     test_size = _checked("test_size", test_size, 1)

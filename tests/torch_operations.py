@@ -1,0 +1,54 @@
+"""The operations in PyTorch, on torch tensors in minires' layout (NHWC, HWIO, (in, out))."""
+
+try:
+    import torch
+    import torch.nn.functional as TF
+except ImportError:  # then the parity tests say so and skip
+    torch = TF = None
+
+
+def to_nchw(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def to_nhwc(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def conv2d(x, w, stride, padding):
+    return to_nhwc(TF.conv2d(to_nchw(x), w.permute(3, 2, 0, 1), None, stride, padding))
+
+
+def max_pool2d(x, kernel, stride, padding):
+    return to_nhwc(TF.max_pool2d(to_nchw(x), kernel, stride, padding))
+
+
+def avg_pool2d(x, kernel, stride, padding):
+    return to_nhwc(TF.avg_pool2d(to_nchw(x), kernel, stride, padding))
+
+
+def batch_norm(x, gamma, beta, residual=None, *, training, relu):
+    from definitions import running_statistics
+
+    mean, var = (torch.tensor(s) for s in running_statistics(x.shape[-1]))
+    last_to_second = x.movedim(-1, 1)
+    y = TF.batch_norm(last_to_second, mean, var, gamma, beta, training).movedim(1, -1)
+    y = y if residual is None else y + residual
+    return TF.relu(y) if relu else y
+
+
+def relu(x):
+    return TF.relu(x)
+
+
+def linear(x, w, b=None):
+    return TF.linear(x, w.T, b)
+
+
+def cross_entropy(z, labels, label_smoothing):
+    return TF.cross_entropy(z, torch.tensor(labels), label_smoothing=label_smoothing)
+
+
+def shortcut(x, stride, channels):
+    low = (channels - x.shape[3]) // 2
+    return TF.pad(x[:, ::stride, ::stride], (low, channels - x.shape[3] - low))

@@ -10,7 +10,9 @@ import minires
 from minires import backend, data, kernels, models
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
+from minires.interop import load_torch_state_dict
 from minires.training import Config, Trainer, TrainingError, evaluate
+from minires.training.loop import bar_settings
 from minires.training.weights import read_arrays
 
 
@@ -72,27 +74,29 @@ def _default_out(settings: dict, resume: bool) -> str:
 
 
 def evaluate_weights(
-    model: str,
-    shortcut: str,
     weights: str,
     torch_layout: bool,
     normalization: str | None,
-    dataset: str,
     data_dir: str,
     download: bool,
+    image_size: int,
     backend_name: str,
     batch_size: int,
+    **network,
 ) -> None:
-    """minires eval."""
+    """minires eval: what is not given of model, shortcut and dataset, the weight file says."""
     from tqdm import tqdm
 
     backend.use(backend_name)
     arrays, metadata = read_arrays(weights)
     if torch_layout:
-        from minires.interop import load_torch_state_dict
-
         arrays = load_torch_state_dict(arrays)
-    train_set, test_set, note = data.load(dataset, data_dir, download)
+    model, shortcut, dataset = (
+        network[name] or metadata.get(name) for name in ("model", "shortcut", "dataset")
+    )
+    if model is None:
+        raise ValueError(f"{weights} does not say which network it belongs to; give --model")
+    train_set, test_set, note = data.load(dataset or "auto", data_dir, download, image_size)
     if normalization is not None:
         norm = Normalization.make(normalization, train_set.images)
     else:
@@ -102,14 +106,13 @@ def evaluate_weights(
             f"{weights} does not say how its inputs were normalised; give --normalization "
             f"{'|'.join(NORMALIZATIONS)}"
         )
-    options = {"shortcut": shortcut} if model.startswith("resnet") else {}
-    net = models.build(model, len(test_set.classes), **options)
+    net = models.build(model, len(test_set.classes), shortcut)
     net.load_state_dict(arrays)
     print(f"data      {note}, {len(test_set):,} test images")
     print(f"model     {model}, {net.num_parameters():,} parameters, from {weights}")
     print(f"inputs    normalised {norm.name}")
     print(f"backend   {backend.current()}", flush=True)
-    with tqdm(total=len(test_set), unit="image", leave=False) as bar:
+    with tqdm(total=len(test_set), unit="image", leave=False, **bar_settings()) as bar:
         loss, accuracy = evaluate(net, test_set, norm, batch_size, bar.update)
     right = round(accuracy * len(test_set))
     print(f"test accuracy {100 * accuracy:.2f} % ({right:,} of {len(test_set):,}), loss {loss:.4f}")
@@ -155,7 +158,6 @@ def _parser() -> argparse.ArgumentParser:
     _common_options(p, defaults)
     p.add_argument("--train-size", type=int, metavar="N", help="use the first N training images")
     p.add_argument("--test-size", type=int, metavar="N", help="use the first N test images")
-    p.add_argument("--image-size", type=int, metavar="N", help="pixels a side, for shapes only")
     p.add_argument("--out", default=None, help="directory of the results (runs/MODEL-DATASET)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     p.add_argument("--epochs", type=int, metavar="N", help="passes over the training set")
@@ -187,10 +189,13 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser(
         "eval",
         help="test accuracy of saved weights",
+        description="Test accuracy of saved weights. Files of `minires train` say themselves which "
+        "network, data set and normalisation they belong to.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    from_file = {"model": None, "dataset": None}
     p.set_defaults(command=evaluate_weights)
-    _common_options(p, {**defaults, "batch_size": 256}, backend_name="backend_name")
+    _common_options(p, defaults | from_file | {"batch_size": 256}, backend_name="backend_name")
     p.add_argument("--weights", required=True, metavar="FILE", help="a .safetensors file")
     p.add_argument(
         "--torch-layout", action="store_true", help="the file has PyTorch's names and layout"
@@ -213,7 +218,7 @@ def _common_options(p, defaults: dict, backend_name: str = "backend") -> None:
         "--shortcut",
         choices=("A", "B", "C"),
         default=defaults["shortcut"],
-        help="where the shape changes: zero-padded, projected, or projected everywhere",
+        help="of a resnet: zero-padded (as none given), projected, or projected everywhere",
     )
     p.add_argument(
         "--dataset",
@@ -222,6 +227,13 @@ def _common_options(p, defaults: dict, backend_name: str = "backend") -> None:
         help="auto is CIFAR-10 if found or downloadable, else the built-in shapes",
     )
     p.add_argument("--data-dir", default=defaults["data_dir"], help="where CIFAR lies or goes")
+    p.add_argument(
+        "--image-size",
+        type=int,
+        metavar="N",
+        default=defaults["image_size"],
+        help="pixels a side, for shapes only",
+    )
     p.add_argument(
         "--no-download", dest="download", action="store_false", help="do not try to download"
     )

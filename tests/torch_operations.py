@@ -16,7 +16,7 @@ def to_nhwc(x):
 
 
 def conv2d(x, w, stride, padding):
-    return to_nhwc(TF.conv2d(to_nchw(x), w.permute(3, 2, 0, 1), None, stride, padding))
+    return to_nhwc(TF.conv2d(to_nchw(x), w.permute(3, 2, 0, 1).contiguous(), None, stride, padding))
 
 
 def max_pool2d(x, kernel, stride, padding):

@@ -27,7 +27,7 @@ import operator
 
 import numpy as np
 
-from .dataset import DataError, Dataset
+from minires.data.dataset import DataError, Dataset
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 64
 

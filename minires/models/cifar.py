@@ -89,7 +89,7 @@ class CifarResNet(nn.Module):
         return self.linear(F.global_avg_pool2d(x))
 
 
-def build(name: str, num_classes: int = 10, **options) -> nn.Module:
+def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.Module:
     """A network by its name.
 
     Parameters
@@ -97,8 +97,8 @@ def build(name: str, num_classes: int = 10, **options) -> nn.Module:
     name : str
         ``resnetD`` or ``plainD`` with D = 6n + 2 layers: resnet8, resnet20, plain56, ...
     num_classes : int
-    options
-        ``shortcut="A" | "B" | "C"`` for a resnet.
+    shortcut : "A", "B" or "C", optional
+        Of a resnet; "A" if not given. A plain net has none.
 
     Raises
     ------
@@ -114,10 +114,10 @@ def build(name: str, num_classes: int = 10, **options) -> nn.Module:
             f"plain20, ..."
         )
     if match[1] == "plain":
-        if options.get("shortcut", "none") != "none":
-            raise ValueError(f"{name}: a plain net has no shortcuts, so no option for them either")
-        options = {"shortcut": "none"}
-    return CifarResNet((depth - 2) // 6, num_classes, **options)
+        if shortcut not in (None, "none"):
+            raise ValueError(f"{name} is a plain net: it has no shortcuts, so no option {shortcut}")
+        shortcut = "none"
+    return CifarResNet((depth - 2) // 6, num_classes, shortcut or "A")
 
 
 resnet8 = partial(build, "resnet8")

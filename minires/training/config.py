@@ -23,7 +23,7 @@ class Config:
     """
 
     model: str = "resnet20"
-    shortcut: str = "A"
+    shortcut: str | None = None
     dataset: str = "auto"
     data_dir: str = "data"
     image_size: int = 32

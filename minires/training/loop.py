@@ -65,8 +65,7 @@ class Trainer:
             augment=config.augment,
             seed=config.seed,
         )
-        options = {"shortcut": config.shortcut} if config.model.startswith("resnet") else {}
-        self.model = models.build(config.model, len(train_set.classes), **options)
+        self.model = models.build(config.model, len(train_set.classes), config.shortcut)
         self.optimizer = optim.SGD(
             self.model,
             config.lr,
@@ -181,8 +180,9 @@ class Trainer:
         }
         self.history.append(row)
         self.metrics, self.seconds = Metrics(), 0.0
-        notes = {"model": self.config.model, "shortcut": self.config.shortcut}
-        notes |= {"dataset": self.dataset, "step": str(self.step), "test_acc": str(test_accuracy)}
+        notes = {"model": self.config.model, "dataset": self.dataset, "step": str(self.step)}
+        notes |= {"shortcut": self.config.shortcut} if self.config.shortcut else {}
+        notes |= {"test_acc": str(test_accuracy)}
         if test_accuracy > self.best or len(self.history) == 1:
             self.best = test_accuracy
             save_weights(self.out / "best.safetensors", self.model, self.normalization, notes)
@@ -209,6 +209,10 @@ class Trainer:
             initial=batch,
             unit="step",
             leave=False,
-            dynamic_ncols=True,
-            mininterval=0.5 if sys.stderr.isatty() else 30,  # a log file needs no animation
+            **bar_settings(),
         )
+
+
+def bar_settings() -> dict:
+    """How every progress bar behaves: lively on a terminal, rare lines in a log file."""
+    return {"dynamic_ncols": True, "mininterval": 0.2 if sys.stderr.isatty() else 30}

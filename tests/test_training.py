@@ -1,0 +1,257 @@
+"""Training: what a run leaves behind, and that it can be stopped and resumed to the same bits."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from minires import models
+from minires.data import load_shapes
+from minires.training import Config, Trainer, TrainingError, evaluate, load_weights
+from minires.training.config import PAPER_STEPS
+from minires.training.weights import WeightsError, read_arrays
+
+TINY = {
+    "model": "resnet8",
+    "dataset": "shapes",
+    "image_size": 8,
+    "train_size": 80,
+    "test_size": 40,
+    "batch_size": 16,
+    "backend": "numpy",
+}
+
+
+def train(out, resume=False, **settings) -> Trainer:
+    trainer = Trainer(Config(**{**TINY, "epochs": 2, **settings, "out": str(out)}), resume)
+    trainer.run()
+    return trainer
+
+
+def arrays(out, name="last.safetensors"):
+    return read_arrays(out / name)[0]
+
+
+def assert_same_bits(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        assert array.tobytes() == second[name].tobytes(), name
+
+
+def test_a_run_leaves_the_promised_files(tmp_path):
+    trainer = train(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "metrics.csv",
+        "config.json",
+        "curves.png",
+        "last.safetensors",
+        "best.safetensors",
+        "checkpoint",
+    }
+    with open(tmp_path / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == (
+        "epoch step lr train_loss train_acc test_loss test_acc seconds images_per_second".split()
+    )
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "5"), ("2", "10")]
+    assert [float(row["test_acc"]) for row in rows] == [r["test_acc"] for r in trainer.history]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "config.json").read_text())["model"] == "resnet8"
+
+
+def test_saved_weights_evaluate_to_the_recorded_accuracy(tmp_path):
+    trainer = train(tmp_path)
+    model = models.resnet8()
+    normalization = load_weights(tmp_path / "last.safetensors", model)
+    loss, accuracy = evaluate(model, trainer.test_set, normalization, batch_size=7)
+    assert accuracy == trainer.history[-1]["test_acc"]
+    assert loss == pytest.approx(trainer.history[-1]["test_loss"], rel=1e-5)
+
+
+def test_the_loss_falls(tmp_path):
+    history = train(tmp_path, epochs=8, lr=0.05).history
+    assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.2
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
+    train(tmp_path / "a")
+    train(tmp_path / "b")
+    train(tmp_path / "c", seed=1)
+    assert_same_bits(arrays(tmp_path / "a"), arrays(tmp_path / "b"))
+    name = "conv1.weight"
+    assert not np.array_equal(arrays(tmp_path / "a")[name], arrays(tmp_path / "c")[name])
+
+
+class Interruption(Exception):
+    """Stands for whatever ends a process in the middle of an epoch."""
+
+
+@pytest.mark.parametrize("stop_at", [3, 5, 7, 9])
+def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop_at, monkeypatch):
+    whole = train(tmp_path / "whole", checkpoint_every=2)
+
+    original = Trainer._train_step
+
+    def interrupted(self, x, labels):
+        if self.step == stop_at:
+            raise Interruption
+        original(self, x, labels)
+
+    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    with pytest.raises(Interruption):
+        train(tmp_path / "stopped", checkpoint_every=2)
+    monkeypatch.undo()
+    resumed = train(tmp_path / "stopped", resume=True, checkpoint_every=2)
+    assert resumed.resumed
+    for name in ("last.safetensors", "best.safetensors", "checkpoint"):
+        assert_same_bits(arrays(tmp_path / "whole", name), arrays(tmp_path / "stopped", name))
+    timing = ("seconds", "images_per_second")
+    for a, b in zip(whole.history, resumed.history, strict=True):
+        assert {k: a[k] for k in a if k not in timing} == {k: b[k] for k in b if k not in timing}
+
+
+def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
+    """kill -9 in the middle of an epoch, then --resume, on the real command line."""
+
+    def command(out, *more):
+        options = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items()]
+        options += ["--epochs=10", "--checkpoint-every=3", f"--out={tmp_path / out}", *more]
+        return [sys.executable, "-m", "minires", "train", *options]
+
+    killed = subprocess.Popen(command("killed"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+
+    subprocess.run(command("killed", "--resume"), check=True, capture_output=True)
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    assert_same_bits(arrays(tmp_path / "killed"), arrays(tmp_path / "whole"))
+
+
+def test_a_keyboard_interrupt_loses_nothing(tmp_path, monkeypatch):
+    original = Trainer._train_step
+
+    def interrupted(self, x, labels):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        original(self, x, labels)
+
+    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
+    monkeypatch.undo()
+    config = Config(**{**TINY, "epochs": 2, "out": str(tmp_path)})
+    assert Trainer(config, resume=True).step == 4
+
+
+def test_a_finished_run_resumes_to_nothing_more_to_do(tmp_path):
+    train(tmp_path)
+    before = (tmp_path / "last.safetensors").read_bytes()
+    resumed = train(tmp_path, resume=True)
+    assert resumed.step == resumed.total
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path):
+    train(tmp_path)
+    with pytest.raises(TrainingError, match="already holds a training run.*--resume"):
+        train(tmp_path)
+
+
+def test_other_settings_cannot_be_resumed(tmp_path):
+    train(tmp_path)
+    with pytest.raises(TrainingError, match=r"lr was 0\.1 and is now 0\.2"):
+        train(tmp_path, resume=True, lr=0.2)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    train(tmp_path)
+    content = (tmp_path / "checkpoint").read_bytes()
+    (tmp_path / "checkpoint").write_bytes(content[: len(content) // 2])
+    with pytest.raises(WeightsError, match="checkpoint: not a whole safetensors file"):
+        train(tmp_path, resume=True)
+
+
+def test_divergence_is_said_and_writes_no_nan_weights(tmp_path):
+    with np.errstate(all="ignore"), pytest.raises(TrainingError, match="diverged.*smaller --lr"):
+        train(tmp_path, lr=1e20)
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_steps_may_end_within_an_epoch(tmp_path):
+    history = train(tmp_path, epochs=None, steps=7).history
+    assert [row["step"] for row in history] == [5, 7]
+
+
+def test_every_option_of_the_recipe_trains(tmp_path):
+    train(
+        tmp_path,
+        shortcut="B",
+        nesterov=True,
+        decay_vectors=False,
+        schedule="one-cycle",
+        warm_up=2,
+        clip_grad_norm=1.0,
+        label_smoothing=0.1,
+        augment=False,
+        normalization="cifar10",
+    )
+
+
+def test_the_default_recipe_is_the_papers():
+    config = Config()
+    assert config.total_steps(391, "cifar10") == PAPER_STEPS == 64_000
+    rate = config.learning_rate(64_000, depth=20)
+    steps = (0, 31_999, 32_000, 47_999, 48_000, 63_999)
+    assert [rate(i) for i in steps] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert (config.batch_size, config.momentum, config.weight_decay) == (128, 0.9, 1e-4)
+
+
+def test_deep_nets_warm_up_as_in_the_paper():
+    rate = Config(model="resnet110").learning_rate(64_000, depth=110)
+    assert [rate(i) for i in (0, 399, 400)] == pytest.approx([0.01, 0.01, 0.1])
+    assert Config(warm_up=0).learning_rate(64_000, depth=110)(0) == pytest.approx(0.1)
+
+
+def test_a_shortened_run_keeps_the_shape_of_the_schedule():
+    config = Config(epochs=10)
+    total = config.total_steps(391, "cifar10")
+    rate = config.learning_rate(total, depth=20)
+    assert total == 3910
+    assert [rate(i) for i in (1954, 1955, 2931, 2932)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 1, "steps": 1}, "not both"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"schedule": "linear"}, "step, cosine, one-cycle or constant"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**settings)
+
+
+def test_evaluation_restores_the_mode_and_keeps_no_graph():
+    model, (_, test) = models.resnet8(), load_shapes(10, 10, image_size=8)
+    from minires.data import Normalization
+
+    before = model.state_dict()
+    model.train()
+    evaluate(model, test, Normalization.make("cifar10"))
+    assert model.training and model.bn1.training
+    assert_same_bits(before, model.state_dict())

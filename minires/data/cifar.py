@@ -7,20 +7,16 @@ binary   records of label bytes and 3,072 pixel bytes: one label for CIFAR-10; f
 python   pickled dicts: ``data`` is (N, 3072) uint8, ``labels`` (or ``fine_labels``) a list.
 
 In both, the 3,072 bytes are three planes of 32x32: red, green, blue. Here channels come last.
-
-A pickle is a program, and running one from a stranger can do anything. So these are not run: a
-reader of 40 lines (`_run_as_data`) follows the few instructions that build lists, dicts and
-strings, and keeps each call that the pickle asks for as a note. Three kinds of note are then
-understood (an array, its dtype, a byte string); any other makes the file refused.
 """
 
-import pickletools
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from minires.data import pickled
 from minires.data.dataset import DataError, Dataset
 from minires.data.download import extract, fetch
 
@@ -176,25 +172,19 @@ def _find(kind: _Set, directory: Path) -> tuple[_Layout, Path] | None:
 def _load(kind: _Set, directory: Path, download: bool) -> tuple[Dataset, Dataset]:
     found = _find(kind, directory)
     if found is None and download:
-        layout = kind.layouts[0]
-        url = SOURCE.rpartition("/")[0] + "/" + layout.archive
-        found = layout, fetch(url, directory / layout.archive, layout.md5)
+        found = kind.layouts[0], directory / kind.layouts[0].archive
     if found is None:
-        looked_for = ", ".join(
-            [f"{layout.folder}/" for layout in kind.layouts]
-            + [layout.archive for layout in kind.layouts]
-        )
+        folders = [f"{layout.folder}/" for layout in kind.layouts]
+        looked_for = ", ".join(folders + [layout.archive for layout in kind.layouts])
         raise DataError(
             f"no {kind.title} in {directory}: looked for {looked_for}, and for the files of these "
             f"folders in {directory} itself. Place one of them there (from {SOURCE}), or load "
             "with download=True"
         )
     layout, path = found
-    if path.is_file():
-        try:
-            path = extract(path, path.with_name(layout.folder))
-        except DataError as error:
-            raise DataError(f"{error}. {kind.title} is at {SOURCE}") from error
+    if not path.is_dir():
+        fetch(SOURCE.rpartition("/")[0] + "/" + layout.archive, path, layout.md5)
+        path = extract(path, path.with_name(layout.folder))
     classes = _read_class_names(kind, layout, path / layout.class_names)
     return (
         _read(kind, layout, path, layout.train, kind.train_records, classes),
@@ -230,11 +220,11 @@ def _read(
 
 def _read_class_names(kind: _Set, layout: _Layout, path: Path) -> tuple[str, ...]:
     count = list(kind.label_ranges.values())[-1]
-    _check_is_file(path, most=1 << 16)
     if layout == kind.layouts[0]:
+        _check_is_file(path, most=1 << 16)
         names = path.read_text("utf-8", errors="replace").split()
     else:
-        [names] = _from_pickle(path, 0, [kind.names_key], lambda ns: [_text(n) for n in ns])
+        [names] = _from_pickle(path, 1 << 16, [kind.names_key], pickled.names)
     if len(set(names)) != count or len(names) != count:
         raise _unfit(path, f"{count} different class names", f"it holds {len(names)}: {names[:3]}")
     return tuple(names)
@@ -253,13 +243,21 @@ def _read_binary(path: Path, records: int, label_ranges: dict[str, int]) -> list
 
 def _read_python(path: Path, records: int, label_ranges: dict[str, int]) -> list[np.ndarray]:
     """As `_read_binary`, from a pickled dict."""
-    _check_is_file(path, most=records * 8192 + (1 << 16))
-    arrays = _from_pickle(path, records, ["data", *label_ranges], _array)
+    most = records * 8192 + (1 << 16)
+    arrays = _from_pickle(path, most, ["data", *label_ranges], pickled.integers)
     shapes = [(records, PIXELS)] + [(records,)] * len(label_ranges)
     if arrays[0].dtype != np.uint8 or [a.shape for a in arrays] != shapes:
         expected = f"uint8 data and {', '.join(label_ranges)} of shapes {shapes}"
         raise _unfit(path, expected, f"it has {[(a.dtype.name, a.shape) for a in arrays]}")
     return arrays
+
+
+def _from_pickle(path: Path, most: int, keys: list[str], convert: Callable) -> list:
+    _check_is_file(path, most)
+    try:
+        return pickled.load(path.read_bytes(), keys, convert)
+    except pickle.UnpicklingError as error:
+        raise _unfit(path, "a pickled CIFAR file", str(error)) from error
 
 
 def _check_is_file(path: Path, most: int | None = None) -> None:
@@ -273,155 +271,3 @@ def _unfit(path: Path, expected: str, came: str) -> DataError:
     return DataError(
         f"{path}: expected {expected}, but {came}. Place the official file there, from {SOURCE}"
     )
-
-
-# Reading pickles without running them
-
-_ARRAYS = {f"numpy.{core}.multiarray _reconstruct" for core in ("core", "_core")}  # protocols 0-4
-_BUFFERS = {f"numpy.{core}.numeric _frombuffer" for core in ("core", "_core")}  # protocol 5
-_DTYPE = "numpy dtype"
-_ENCODE = "_codecs encode"  # how Python 3 writes bytes in the protocols of Python 2
-_GLOBALS = {*_ARRAYS, *_BUFFERS, _DTYPE, _ENCODE, "numpy ndarray"}
-_PUSHES = set(
-    "INT BININT BININT1 BININT2 LONG LONG1 STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
-)
-
-
-@dataclass
-class _Call:
-    """A call that a pickle asks for: noted, never made."""
-
-    function: str
-    arguments: tuple
-    state: tuple = ()
-
-
-def _from_pickle(path: Path, records: int, keys: list[str], understand: Callable) -> list:
-    """``understand(value)`` of the `keys` of a pickled dict; a sentence for what does not fit."""
-    try:
-        pickled = _run_as_data(path, path.read_bytes(), 40 * records + 10_000)
-        if not isinstance(pickled, dict) or not pickled.keys() >= set(keys):
-            has = list(pickled)[:10] if isinstance(pickled, dict) else type(pickled).__name__
-            raise _unfit(path, f"a pickled dict with {', '.join(keys)}", f"it holds {has}")
-        return [understand(pickled[key]) for key in keys]
-    except DataError:
-        raise
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        raise _unfit(path, "a pickled CIFAR file", f"it is none ({error})") from error
-
-
-def _run_as_data(path: Path, pickled: bytes, most_steps: int) -> object:
-    """What a pickle builds, with a `_Call` for each call and text for each string of Python 2."""
-    stack, marks, memo = [], [], {}
-
-    def since_mark() -> list:
-        start = marks.pop()
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    for step, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
-        if step > most_steps:
-            raise ValueError(f"it takes more than {most_steps:,} steps")
-        match opcode.name:
-            case name if name in _PUSHES:
-                stack.append(argument)
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(opcode.name == "NEWTRUE")
-            case "MARK":
-                marks.append(len(stack))
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                size = int(opcode.name[-1])
-                stack[-size:] = [tuple(stack[-size:])]
-            case "TUPLE":
-                stack.append(tuple(since_mark()))
-            case "LIST":
-                stack.append(since_mark())
-            case "DICT":
-                items = since_mark()
-                stack.append({_text(k): v for k, v in zip(items[::2], items[1::2], strict=True)})
-            case "APPEND" | "APPENDS":
-                items = [stack.pop()] if opcode.name == "APPEND" else since_mark()
-                stack[-1].extend(items)
-            case "SETITEM" | "SETITEMS":
-                items = [stack.pop(-2), stack.pop()] if opcode.name == "SETITEM" else since_mark()
-                stack[-1].update(
-                    (_text(k), v) for k, v in zip(items[::2], items[1::2], strict=True)
-                )
-            case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
-                memo[len(memo) if argument is None else argument] = stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "GLOBAL" | "STACK_GLOBAL":
-                name = argument or " ".join([stack.pop(-2), stack.pop()])
-                if name not in _GLOBALS:
-                    raise _refused(path, f"the global {name.replace(' ', '.')[:100]}")
-                stack.append(name)
-            case "REDUCE":
-                arguments, function = stack.pop(), stack.pop()
-                stack.append(_Call(function, arguments))
-            case "BUILD":
-                state = stack.pop()
-                stack[-1].state = state
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case name:
-                raise _refused(path, f"the instruction {name}")
-    raise AssertionError("genops ends with STOP or an error")
-
-
-def _refused(path: Path, what: str) -> DataError:
-    return DataError(
-        f"{path} is refused: this pickle asks for {what}, which no CIFAR file needs; nothing of it "
-        f"was run. It may be malicious: delete it and get the set from {SOURCE}"
-    )
-
-
-def _text(value: object) -> str:
-    """A short string, whichever way it was pickled."""
-    raw = value if isinstance(value, str) else _bytes(value)
-    if len(raw) > 100:
-        raise ValueError(f"a name of {len(raw)} characters")
-    return raw if isinstance(raw, str) else bytes(raw).decode("latin1")
-
-
-def _bytes(value: object) -> bytes | bytearray:
-    if isinstance(value, _Call) and value.function == _ENCODE:
-        value = value.arguments[0]
-    if isinstance(value, str):  # how genops shows the bytes of Python 2
-        value = value.encode("latin1")
-    if not isinstance(value, bytes | bytearray):
-        raise ValueError("something other than a string of bytes")
-    return value
-
-
-def _array(value: object) -> np.ndarray:
-    """A pickled array of integers, or a list of integers as an array."""
-    if isinstance(value, list):
-        if not all(type(item) is int and abs(item) < 2**31 for item in value):
-            raise ValueError("a list of something other than integers")
-        return np.array(value, np.int64)
-    if isinstance(value, _Call) and value.function in _ARRAYS:
-        _, shape, dtype, fortran_order, raw = value.state
-        order = "F" if fortran_order else "C"
-    elif isinstance(value, _Call) and value.function in _BUFFERS:
-        raw, dtype, shape, order = value.arguments
-    else:
-        raise ValueError("something other than an array")
-    if dtype.function != _DTYPE:
-        raise ValueError("an array without a dtype")
-    code, byte_order = _text(dtype.arguments[0]), _text(dtype.state[1])
-    if code not in ("u1", "u2", "u4", "i1", "i2", "i4", "i8") or byte_order not in tuple("|<>="):
-        raise ValueError(f"an array of dtype {byte_order}{code}")
-    return np.frombuffer(_bytes(raw), byte_order + code).reshape(shape, order=order)

@@ -55,5 +55,7 @@ def unbroadcast(gradient, shape: tuple[int, ...]):
     if gradient.shape == shape:
         return gradient
     extra = gradient.ndim - len(shape)
-    stretched = [extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] > 1]
+    stretched = [
+        extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] != 1
+    ]
     return gradient.sum(axis=(*range(extra), *stretched), keepdims=True).reshape(shape)

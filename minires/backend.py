@@ -25,7 +25,7 @@ _IN_WORDS = {
     "numba_cuda": "Numba-CUDA",
     "emulator": "CUDA C++",
 }
-_current = "numpy"
+_current: str | None = None  # until the first use: `default()`, which may have to import CuPy
 _generator = np.random.default_rng(0)
 
 
@@ -40,11 +40,11 @@ def problem(name: str) -> str | None:
     if name == "numpy":
         return None
     if name in ("cupy", "numba_cuda"):
-        if importlib.util.find_spec("cupy") is None:
+        if not _installed("cupy"):
             return "CuPy is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
         if not importlib.import_module("cupy").cuda.is_available():
             return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
-    if name == "numba" and importlib.util.find_spec("numba") is None:
+    if name == "numba" and not _installed("numba"):
         return "Numba is not installed (pip install numba)"
     if name != "cupy" and not kernels.own_kernels(name):  # on CuPy arrays the reference itself runs
         return (
@@ -54,13 +54,22 @@ def problem(name: str) -> str | None:
     return None
 
 
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
+
+
 def default() -> str:
     """The fastest backend that works on this machine."""
     return next(name for name in BY_SPEED if problem(name) is None)
 
 
 def current() -> str:
-    """The name of the current backend."""
+    """The name of the current backend: what `use` chose, before that the `default`."""
+    global _current
+    _current = _current or default()
     return _current
 
 
@@ -95,12 +104,12 @@ class use:
 
 def kernel(op: str) -> ModuleType:
     """The module that computes operation `op` on the current backend."""
-    return kernels.load(op, _current)
+    return kernels.load(op, current())
 
 
 def xp() -> ModuleType:
     """The array module of the current backend: numpy or cupy."""
-    return importlib.import_module("cupy") if _current in ("cupy", "numba_cuda") else np
+    return importlib.import_module("cupy") if current() in ("cupy", "numba_cuda") else np
 
 
 def asarray(array, dtype=None):

@@ -5,6 +5,9 @@ what the chain rule will need: who made each input (`parents`) and what the kern
 The remembered Functions form the graph; `backpropagate` walks it from the loss to the leaves.
 """
 
+import zlib
+from functools import cache
+
 import numpy as np
 
 from minires import backend
@@ -41,6 +44,8 @@ class Function:
 
     Attributes
     ----------
+    name : str
+        The operation's name in messages and graph drawings.
     options : dict
         What is not differentiated: stride, padding, labels, ...
     saved : tuple
@@ -56,13 +61,14 @@ class Function:
 
     def __init__(self, **options):
         self.options = options
+        self.name = options.get("kind") or self.op or type(self).__name__.lower()
         self.kernel = backend.kernel(self.op) if self.op else None
         self.xp = backend.xp()
         self.saved: tuple = ()
         self.needs: tuple[bool, ...] = ()
         self.parents: tuple = ()
         self.retained = None  # a Tensor that wants to keep its gradient, see Tensor.retain_grad
-        self.freed = False
+        self.called = self.freed = False
 
     def forward(self, *arrays):
         """Arrays in, array out; sets `self.saved`."""
@@ -73,14 +79,20 @@ class Function:
         """The gradient of the output in, a tuple with one gradient (or None) per input out."""
         return self.kernel.backward(dy, self.saved, self.needs)
 
-    @property
-    def name(self) -> str:
-        """The operation's name in messages and graph drawings."""
-        return self.op or type(self).__name__.lower()
-
     def __call__(self, *inputs):
         """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
+        if self.called:
+            raise RuntimeError(
+                f"{self.name}: a Function records one call and cannot be called again; make a new "
+                f"one for each call: {type(self).__name__}()(x)"
+            )
+        self.called = True
         for tensor in inputs:
+            if not hasattr(tensor, "requires_grad"):
+                raise TypeError(
+                    f"{self.name}: the inputs of a Function are Tensors, but got a "
+                    f"{_type_name(type(tensor))}"
+                )
             if not backend.is_array(tensor.data):
                 raise TypeError(
                     f"{self.name}: the current backend {backend.current()!r} computes on "
@@ -105,19 +117,19 @@ class Function:
         for saved, before in zip(self.saved, self.fingerprints, strict=True):
             if fingerprint(saved) != before:
                 raise RuntimeError(
-                    f"{self.name}: an array of shape {saved.shape} that its backward needs was "
-                    f"modified in place after the forward pass; make a new array instead "
-                    f"(x = x + 1, not x.data += 1), or modify it after backward()"
+                    f"{self.name}: {_describe(saved)} that its backward needs was modified in "
+                    f"place after the forward pass; make a new array instead (x = x + 1, not "
+                    f"x.data += 1), or modify it after backward()"
                 )
         results = self.backward(dy)
-        if not isinstance(results, tuple) or len(results) < len(self.inputs):
+        if not isinstance(results, tuple) or len(results) != len(self.inputs):
             raise TypeError(
                 f"{self.name}: backward must return a tuple of {len(self.inputs)} gradients, one "
                 f"per input (None where there is none), but returned {_describe(results)}"
             )
         checked = []
-        for need, gradient, (shape, dtype) in zip(self.needs, results, self.inputs, strict=False):
-            if need and (gradient is None or gradient.shape != shape):
+        for need, gradient, (shape, dtype) in zip(self.needs, results, self.inputs, strict=True):
+            if need and getattr(gradient, "shape", None) != shape:
                 raise ValueError(
                     f"{self.name}: backward returned {_describe(gradient)} as the gradient of an "
                     f"input of shape {shape}"
@@ -127,7 +139,8 @@ class Function:
 
     def free(self) -> None:
         """Drop what was saved and the links to the parents: the graph is used up."""
-        self.saved, self.parents, self.freed = (), (), True
+        self.saved, self.parents, self.options, self.retained = (), (), {}, None
+        self.freed = True
 
 
 def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
@@ -185,33 +198,37 @@ def _outputs_first(output: Function) -> list[Function]:
                 )
             seen.add(function)
             stack.append((function, True))
-            stack.extend((parent, False) for parent in function.parents if _is_inner(parent))
+            stack.extend((p, False) for p in function.parents if isinstance(p, Function))
     return finished[::-1]
 
 
-def _is_inner(parent) -> bool:
-    return isinstance(parent, Function)
-
-
 SAMPLES = 1024
-EXACT_BYTES = 1 << 20
+EXACT_BYTES = 1 << 16
 
 
 def fingerprint(value):
-    """A number that changes when the array `value` is modified in place; None for other values.
+    """A checksum that changes when the array `value` is modified in place; None for other values.
 
-    The sum of the array's bytes read as integers. It covers every element of an array up to 1 MiB
-    and 1,024 elements evenly spread over a larger one, so that it costs microseconds: an operation
-    on the whole array or on a whole image is noticed, a single element of a large array may not be.
-    Arrays on a GPU are not looked at, because reading one would stop the device.
+    It covers every byte of an array up to 64 KiB, and 1,024 elements scattered over a larger one,
+    so that it costs microseconds: a change of the whole array, a channel or an image is noticed,
+    one of a single element of a large array may not be. Arrays on a GPU are not looked at, because
+    reading one would stop the device. Of a tuple, the checksums of its values.
     """
+    if isinstance(value, tuple):
+        return tuple(map(fingerprint, value))
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
         return None
     if value.nbytes > EXACT_BYTES:
-        value = value.reshape(-1) if value.flags.c_contiguous else value.flat
-        value = value[:: len(value) // SAMPLES]
-    bits = np.ascontiguousarray(value).view(f"u{value.dtype.itemsize}")
-    return int(bits.sum(dtype=np.uint64))
+        flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
+        value = flat[_scattered(value.size)]
+    return zlib.crc32(np.ascontiguousarray(value))
+
+
+@cache
+def _scattered(size: int) -> np.ndarray:
+    """SAMPLES positions all over an array of `size` elements, in no step with its axes."""
+    edges = np.arange(SAMPLES + 1) * size // SAMPLES
+    return np.random.default_rng(size).integers(edges[:-1], edges[1:])
 
 
 def _type_name(kind: type) -> str:
@@ -220,5 +237,5 @@ def _type_name(kind: type) -> str:
 
 def _describe(value) -> str:
     if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
+        return f"a tuple of {len(value)} values"
     return f"an array of shape {value.shape}" if hasattr(value, "shape") else repr(value)

@@ -14,29 +14,17 @@ class Binary(Function):
 
     op = "binary"
 
-    @property
-    def name(self) -> str:
-        return self.options["kind"]
-
 
 class Unary(Function):
     """A function of one array; `kind` is neg, exp, log, tanh, sigmoid, sqrt or abs."""
 
     op = "unary"
 
-    @property
-    def name(self) -> str:
-        return self.options["kind"]
-
 
 class Reduce(Function):
     """sum, mean or max (`kind`) over the axes of the tuple `axis`."""
 
     op = "reduce"
-
-    @property
-    def name(self) -> str:
-        return self.options["kind"]
 
 
 class MatMul(Function):
@@ -67,9 +55,10 @@ class Transpose(Function):
     """Axes in another order; the backward puts them back."""
 
     def forward(self, x):
+        self.saved = (self.options["axes"],)
         return x.transpose(self.options["axes"])
 
     def backward(self, dy):
-        axes = self.options["axes"]
+        (axes,) = self.saved
         inverse = sorted(range(len(axes)), key=axes.__getitem__)
         return (dy.transpose(inverse),)

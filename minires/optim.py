@@ -6,6 +6,7 @@ from math import cos, pi, sqrt
 
 from minires import backend
 from minires.nn import Module, Parameter
+from minires.tensor import Tensor
 
 Schedule = Callable[[int], float]
 """A learning-rate schedule: iteration (0, 1, ...) -> learning rate.
@@ -42,6 +43,8 @@ class SGD:
         nesterov: bool = False,
         decay_vectors: bool = True,
     ):
+        if isinstance(params, Tensor):
+            raise TypeError("SGD: params must be a Module or a list of Parameters, not one Tensor")
         self.params = params.parameters() if isinstance(params, Module) else list(params)
         if not self.params:
             raise ValueError("SGD: there are no parameters to optimise")
@@ -49,6 +52,8 @@ class SGD:
         for name, value in settings.items():
             if not value >= 0:
                 raise ValueError(f"SGD: {name} must not be negative, but is {value}")
+        if len({id(parameter) for parameter in self.params}) < len(self.params):
+            raise ValueError("SGD: a parameter is listed twice and would be updated twice")
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0")
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
@@ -85,6 +90,8 @@ def clip_grad_norm(params: Module | Iterable[Parameter], max_norm: float) -> flo
     float
         The norm before clipping.
     """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm: max_norm must not be negative, but is {max_norm}")
     params = params.parameters() if isinstance(params, Module) else params
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
     norm = sqrt(sum(float((g * g).sum()) for g in gradients))
@@ -110,6 +117,8 @@ def step_decay(lr: float, milestones: Iterable[int], gamma: float = 0.1) -> Sche
 
 def cosine(lr: float, total: int, final: float = 0.0) -> Schedule:
     """Half a cosine from `lr` at 0 down to `final` at `total` (Loshchilov & Hutter 2017)."""
+    if not total > 0:
+        raise ValueError(f"cosine: total must be above 0, but is {total}")
 
     def schedule(iteration: int) -> float:
         progress = min(iteration / total, 1.0)
@@ -124,7 +133,7 @@ def one_cycle(lr: float, total: int, peak_at: float = 0.3, start: float = 0.04) 
     After Smith & Topin 2018, "Super-Convergence".
     """
     peak = peak_at * total
-    fall = cosine(lr, total - peak)
+    fall = cosine(lr, max(total - peak, 1))
 
     def schedule(iteration: int) -> float:
         if iteration < peak:

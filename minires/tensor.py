@@ -125,6 +125,12 @@ class Tensor:
     def __float__(self) -> float:
         return float(self.item())
 
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.numpy(), dtype, copy=copy)
+
     # Differentiation
 
     def backward(self, gradient=None, retain_graph: bool = False) -> None:
@@ -150,15 +156,16 @@ class Tensor:
                 "backward() on a tensor that requires no gradient: none of the tensors it was "
                 "computed from has requires_grad=True, or it was computed inside no_grad()"
             )
+        xp = self.creator.xp if self.creator else backend.xp()
         if gradient is None:
             if self.size != 1:
                 raise ValueError(
                     f"backward() starts from one number, such as a loss, but this tensor is "
                     f"{self.shape}; reduce it with mean() or sum(), or pass backward(gradient)"
                 )
-            gradient = backend.xp().ones(self.shape, self.dtype)
+            gradient = xp.ones(self.shape, self.dtype)
         else:
-            gradient = _as_data(gradient).astype(self.dtype)
+            gradient = xp.array(getattr(gradient, "data", gradient), self.dtype)
             if gradient.shape != self.shape:
                 raise ValueError(
                     f"backward(gradient): the gradient is {gradient.shape}, the tensor {self.shape}"
@@ -216,23 +223,23 @@ class Tensor:
 
     def exp(self) -> "Tensor":
         """e to the power of every element."""
-        return Unary(kind="exp")(_floating("exp", self))
+        return Unary(kind="exp")(_floating(self))
 
     def log(self) -> "Tensor":
         """Natural logarithm of every element."""
-        return Unary(kind="log")(_floating("log", self))
+        return Unary(kind="log")(_floating(self))
 
     def tanh(self) -> "Tensor":
         """Hyperbolic tangent of every element."""
-        return Unary(kind="tanh")(_floating("tanh", self))
+        return Unary(kind="tanh")(_floating(self))
 
     def sigmoid(self) -> "Tensor":
         """1 / (1 + e^-x) of every element."""
-        return Unary(kind="sigmoid")(_floating("sigmoid", self))
+        return Unary(kind="sigmoid")(_floating(self))
 
     def sqrt(self) -> "Tensor":
         """Square root of every element."""
-        return Unary(kind="sqrt")(_floating("sqrt", self))
+        return Unary(kind="sqrt")(_floating(self))
 
     def abs(self) -> "Tensor":
         """Absolute value of every element."""
@@ -252,9 +259,7 @@ class Tensor:
 
     def mean(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Mean over `axis` (an int, a tuple of ints, or None for all)."""
-        return Reduce(axis=_axes(self, axis), keepdims=keepdims, kind="mean")(
-            _floating("mean", self)
-        )
+        return Reduce(axis=_axes(self, axis), keepdims=keepdims, kind="mean")(_floating(self))
 
     def max(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Maximum over `axis`; equal maxima share the gradient equally (PyTorch's `amax`)."""
@@ -264,8 +269,7 @@ class Tensor:
 
     def reshape(self, *shape) -> "Tensor":
         """The same elements in another shape; one length may be -1."""
-        shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        return Reshape(shape=shape)(self)
+        return Reshape(shape=_unpacked(shape))(self)
 
     def flatten(self, start: int = 0) -> "Tensor":
         """All axes from `start` on made into one."""
@@ -273,13 +277,12 @@ class Tensor:
 
     def transpose(self, *axes) -> "Tensor":
         """Axes in the given order; reversed if none is given (NumPy's `transpose`)."""
-        axes = tuple(axes[0]) if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        axes = axes or tuple(range(self.ndim))[::-1]
-        if sorted(axis % max(self.ndim, 1) for axis in axes) != list(range(self.ndim)):
+        axes = _axes(self, _unpacked(axes) or tuple(range(self.ndim))[::-1])
+        if len(axes) != self.ndim:
             raise ValueError(
                 f"transpose: {axes} does not name each of the {self.ndim} axes of {self.shape} once"
             )
-        return Transpose(axes=tuple(axis % self.ndim for axis in axes))(self)
+        return Transpose(axes=axes)(self)
 
     @property
     def T(self) -> "Tensor":
@@ -344,10 +347,12 @@ def _operands(name: str, a, b) -> tuple[Tensor, Tensor]:
 
 
 def _like(value, model: Tensor) -> Tensor:
-    """`value` beside `model`: integers and bare numbers take the dtype of a floating model."""
-    bare = not isinstance(value, Tensor) and np.ndim(value) == 0
-    value = as_tensor(value)
-    if model.dtype.kind == "f" and (bare or value.dtype.kind != "f"):
+    """`value` beside `model`: integers, Python numbers and lists take a floating model's dtype."""
+    if not isinstance(value, Tensor):
+        bare = isinstance(value, list | tuple) or np.ndim(value) == 0
+        dtype = model.dtype if bare and model.dtype.kind == "f" else None
+        value = Tensor(value if dtype is None else backend.asarray(value, dtype))
+    if model.dtype.kind == "f" and value.dtype.kind != "f":
         return Tensor(value.data.astype(model.dtype))
     return value
 
@@ -355,17 +360,18 @@ def _like(value, model: Tensor) -> Tensor:
 def _binary(kind: str, a, b) -> Tensor:
     a, b = _operands(kind, a, b)
     if a.dtype.kind != "f" and kind in ("div", "pow"):
-        a, b = _floating(kind, a), _floating(kind, b)
+        a, b = _floating(a), _floating(b)
     return Binary(kind=kind)(a, b)
 
 
-def _floating(name: str, x: Tensor) -> Tensor:
+def _floating(x: Tensor) -> Tensor:
     """Integers as float32: the functions of analysis do not stay in the integers."""
     return x if x.dtype.kind == "f" else Tensor(x.data.astype(np.float32))
 
 
 def _matmul(a, b) -> Tensor:
-    a, b = as_tensor(a), as_tensor(b)
+    a = a if isinstance(a, Tensor) else _like(a, b)
+    b = b if isinstance(b, Tensor) else _like(b, a)
     if a.dtype != b.dtype:
         raise TypeError(f"matmul: the operands are {a.dtype} and {b.dtype}; convert one of them")
     rows = a.reshape(1, -1) if a.ndim == 1 else a  # a vector takes part as a row or a column
@@ -386,6 +392,12 @@ def _matmul(a, b) -> Tensor:
         product.shape[:-2] + product.shape[-2:-1] * (a.ndim > 1) + product.shape[-1:] * (b.ndim > 1)
     )
     return product.reshape(shape)
+
+
+def _unpacked(numbers: tuple) -> tuple[int, ...]:
+    """f(2, 3) and f((2, 3)) mean the same."""
+    alone = len(numbers) == 1 and isinstance(numbers[0], tuple | list)
+    return tuple(numbers[0]) if alone else numbers
 
 
 def _axes(x: Tensor, axis) -> tuple[int, ...]:

@@ -83,8 +83,8 @@ BUGS = [  # operation, what is right, what is planted, what that means
     ),
     (
         "binary",
-        "if db is None else unbroadcast(db, b.shape)",
-        "if db is None else db",
+        "unbroadcast(_right(dc, a, b, c, kind), b_shape)",
+        "_right(dc, a, b, c, kind)",
         "no broadcast sum",
     ),
     ("binary", "return -dc\n", "return dc\n", "sign of a difference"),

@@ -16,8 +16,9 @@ In training the running statistics are updated in place, as in PyTorch with the 
     running_var  += momentum * (var * M / (M - 1) - running_var)
 
 forward(x, gamma, beta, residual=None, *, running_mean, running_var, training, momentum, eps, relu)
-    -> (y, saved);  saved = (x_hat, gamma, inv_std, y or None, training): y only where relu
-backward(dy, saved, needs) -> (dx, dgamma, dbeta, dresidual)
+    -> (y, saved);  saved = (x_hat, gamma, inv_std, y, training, whether there is a residual);
+    y only where relu, else None
+backward(dy, saved, needs) -> (dx, dgamma, dbeta, dresidual), dresidual only where a residual was
 
 One dtype for x, gamma, beta, residual and y; the running statistics may have another. A fused
 operation is the composition of plain ones: batch_norm, then add, then relu.

@@ -36,12 +36,12 @@ def forward(
         y += residual
     if relu:
         xp.maximum(y, 0, out=y)
-    return y, (x_hat, gamma, inv_std, y if relu else None, training)
+    return y, (x_hat, gamma, inv_std, y if relu else None, training, residual is not None)
 
 
 def backward(dy, saved, needs=(True, True, True, True)):
     """(dx, dgamma, dbeta, dresidual); see the derivation in `__init__.py`."""
-    x_hat, gamma, inv_std, y, training = saved
+    x_hat, gamma, inv_std, y, training, has_residual = saved
     du = dy if y is None else dy * (y > 0)
     dbeta = column_sum(du)
     dgamma = column_sum(du * x_hat)
@@ -54,4 +54,4 @@ def backward(dy, saved, needs=(True, True, True, True)):
             dx *= gamma * inv_std
         else:
             dx = du * (gamma * inv_std)
-    return dx, dgamma, dbeta, du
+    return (dx, dgamma, dbeta, du) if has_residual else (dx, dgamma, dbeta)

@@ -9,6 +9,7 @@
 each summed down to its operand's shape (see `add`). The gradient of pow to b needs a > 0; where
 a = 0 it is taken as 0, the limit for b > 0.
 
-forward(a, b, kind) -> (c, saved);  saved = (a, b, c or None, kind): c only for div and pow
+forward(a, b, kind) -> (c, saved)
+    saved = (a.shape, b.shape, a, b, c, kind), of the arrays only those that the table names
 backward(dc, saved, needs) -> (da, db)
 """

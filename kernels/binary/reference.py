@@ -15,18 +15,16 @@ COMPUTE = {
 def forward(a, b, kind):
     """c = a (kind) b."""
     c = COMPUTE[kind](a, b)
-    return c, (a, b, c if kind in ("div", "pow") else None, kind)
+    arrays = {"sub": (None, None, None), "mul": (a, b, None)}.get(kind, (a, b, c))
+    return c, (a.shape, b.shape, *arrays, kind)
 
 
 def backward(dc, saved, needs=(True, True)):
     """(da, db) by the table in `__init__.py`."""
-    a, b, c, kind = saved
-    da = _left(dc, a, b, kind) if needs[0] else None
-    db = _right(dc, a, b, c, kind) if needs[1] else None
-    return (
-        da if da is None else unbroadcast(da, a.shape),
-        db if db is None else unbroadcast(db, b.shape),
-    )
+    a_shape, b_shape, a, b, c, kind = saved
+    da = unbroadcast(_left(dc, a, b, kind), a_shape) if needs[0] else None
+    db = unbroadcast(_right(dc, a, b, c, kind), b_shape) if needs[1] else None
+    return da, db
 
 
 def _left(dc, a, b, kind):

@@ -7,6 +7,7 @@ Everything else (biases, batch norm) is the same in both. PyTorch's counter `num
 and the prefix `module.` that DataParallel leaves have no counterpart and are dropped.
 """
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,11 @@ def _read(path: Path) -> dict:
     if path.suffix in (".pt", ".pth", ".th", ".bin"):
         import torch
 
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{path}: not a file of plain PyTorch tensors ({reason})") from None
         if isinstance(state, dict):
             return state
         raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")

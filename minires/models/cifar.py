@@ -10,7 +10,6 @@
 """
 
 import re
-from functools import partial
 
 from minires import functional as F
 from minires import nn
@@ -34,21 +33,24 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         same_shape = stride == 1 and in_channels == out_channels
+        if shortcut not in ("A", "B", "C", "none"):
+            raise ValueError(f"shortcut must be A, B, C or none, but is {shortcut!r}")
         if shortcut == "none":
-            self.shortcut = lambda x: None
+            self.shortcut = None
         elif shortcut == "C" or (shortcut == "B" and not same_shape):
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
                 nn.BatchNorm2d(out_channels),
             )
         elif same_shape:
-            self.shortcut = lambda x: x
+            self.shortcut = nn.Identity()
         else:
-            self.shortcut = partial(F.shortcut, stride=stride, channels=out_channels)
+            self.shortcut = nn.ZeroPadShortcut(stride, out_channels)
 
     def forward(self, x):
+        residual = self.shortcut(x) if self.shortcut else None
         y = self.bn1(self.conv1(x), relu=True)
-        return self.bn2(self.conv2(y), residual=self.shortcut(x), relu=True)
+        return self.bn2(self.conv2(y), residual=residual, relu=True)
 
 
 class CifarResNet(nn.Module):
@@ -67,8 +69,8 @@ class CifarResNet(nn.Module):
 
     def __init__(self, n: int, num_classes: int = 10, shortcut: str = "A"):
         super().__init__()
-        if shortcut not in ("A", "B", "C", "none"):
-            raise ValueError(f"shortcut must be A, B, C or none, but is {shortcut!r}")
+        if n < 1:
+            raise ValueError(f"CifarResNet: n is the number of blocks per stage, but is {n}")
         self.depth = 6 * n + 2
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -105,7 +107,7 @@ def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.M
     ValueError
         If there is no such network.
     """
-    match = re.fullmatch(r"(resnet|plain)(\d+)", name)
+    match = re.fullmatch(r"(resnet|plain)([1-9]\d*)", name)
     depth = int(match[2]) if match else 0
     if depth < 8 or depth % 6 != 2:
         raise ValueError(
@@ -117,18 +119,27 @@ def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.M
         if shortcut not in (None, "none"):
             raise ValueError(f"{name} is a plain net: it has no shortcuts, so no option {shortcut}")
         shortcut = "none"
-    return CifarResNet((depth - 2) // 6, num_classes, shortcut or "A")
+    return CifarResNet((depth - 2) // 6, num_classes, "A" if shortcut is None else shortcut)
 
 
-resnet8 = partial(build, "resnet8")
-resnet20 = partial(build, "resnet20")
-resnet32 = partial(build, "resnet32")
-resnet44 = partial(build, "resnet44")
-resnet56 = partial(build, "resnet56")
-resnet110 = partial(build, "resnet110")
-resnet1202 = partial(build, "resnet1202")
-plain20 = partial(build, "plain20")
-plain32 = partial(build, "plain32")
-plain44 = partial(build, "plain44")
-plain56 = partial(build, "plain56")
-plain110 = partial(build, "plain110")
+def _named(name: str):
+    def make(num_classes: int = 10, shortcut: str | None = None) -> nn.Module:
+        return build(name, num_classes, shortcut)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f'The network `build("{name}", num_classes, shortcut)`.'
+    return make
+
+
+resnet8 = _named("resnet8")
+resnet20 = _named("resnet20")
+resnet32 = _named("resnet32")
+resnet44 = _named("resnet44")
+resnet56 = _named("resnet56")
+resnet110 = _named("resnet110")
+resnet1202 = _named("resnet1202")
+plain20 = _named("plain20")
+plain32 = _named("plain32")
+plain44 = _named("plain44")
+plain56 = _named("plain56")
+plain110 = _named("plain110")

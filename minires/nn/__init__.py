@@ -7,8 +7,10 @@ from minires.nn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     Linear,
     MaxPool2d,
     ReLU,
+    ZeroPadShortcut,
 )
 from minires.nn.module import Module, Parameter, Sequential

@@ -111,7 +111,8 @@ class Dropout(Module):
 class _Pool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
 
     def describe(self) -> str:
         return f"{self.kernel_size}, stride {self.stride}, padding {self.padding}"
@@ -136,6 +137,27 @@ class GlobalAvgPool2d(Module):
 
     def forward(self, x) -> Tensor:
         return F.global_avg_pool2d(x)
+
+
+class Identity(Module):
+    """Hands its input on as it is."""
+
+    def forward(self, x) -> Tensor:
+        return x
+
+
+class ZeroPadShortcut(Module):
+    """Option A where a ResNet changes shape: subsample, pad with zero channels; no parameters."""
+
+    def __init__(self, stride: int, channels: int):
+        super().__init__()
+        self.stride, self.channels = stride, channels
+
+    def forward(self, x) -> Tensor:
+        return F.shortcut(x, self.stride, self.channels)
+
+    def describe(self) -> str:
+        return f"stride {self.stride}, {self.channels} channels"
 
 
 class Flatten(Module):

@@ -24,9 +24,7 @@ class Module:
     """
 
     training = True
-
-    def __init__(self):
-        self._buffers: list[str] = []
+    _buffers: tuple[str, ...] = ()
 
     def forward(self, *inputs):
         """Compute the output; defined by every subclass."""
@@ -37,7 +35,7 @@ class Module:
 
     def register_buffer(self, name: str, array) -> None:
         """Keep `array` as attribute `name` and in the state dict."""
-        self._buffers.append(name)
+        self._buffers = (*self._buffers, name)
         setattr(self, name, array)
 
     # What it holds, by dotted name
@@ -62,7 +60,7 @@ class Module:
                     yield f"{prefix}.{name}" if prefix else name, value
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, in the order in which they were made."""
+        """All parameters: a module's own before those of its parts."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def named_buffers(self) -> Iterator[tuple[str, object]]:
@@ -141,15 +139,17 @@ class Module:
                 f"the state does not fit this {type(self).__name__}: "
                 f"missing {_some(missing)}; unknown {_some(unknown)}"
             )
-        common = [name for name in own if name in state]
-        for name in common:
-            if np.shape(state[name]) != own[name].shape:
+        values = {name: np.asarray(state[name]) for name in own if name in state}
+        for name, value in values.items():
+            if value.shape != own[name].shape:
                 raise ValueError(
-                    f"load_state_dict: {name} is {np.shape(state[name])} in the state but "
+                    f"load_state_dict: {name} is {value.shape} in the state but "
                     f"{own[name].shape} in this {type(self).__name__}"
                 )
-        for name in common:
-            own[name][...] = backend.asarray(state[name])
+            if value.dtype.kind not in "fiub":
+                raise ValueError(f"load_state_dict: {name} holds {value.dtype} data, not numbers")
+        for name, value in values.items():
+            own[name][...] = backend.asarray(value, own[name].dtype)
 
     def __repr__(self) -> str:
         parts = [

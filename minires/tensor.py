@@ -315,19 +315,19 @@ def as_tensor(value) -> Tensor:
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
-def _as_data(value):
-    """An array of the current backend, or of its own backend if it is an array already."""
+def _as_data(value, python_dtype=np.float32):
+    """An array of the current backend, or of its own backend if it is an array already.
+
+    PyTorch's rule: a Python number has no precision of its own, so floats and lists of floats take
+    `python_dtype`; a NumPy array or scalar has one and keeps it.
+    """
     if isinstance(value, Tensor):
         return value.data
-    if backend.is_array(value):
-        array = value
-    else:
-        array = backend.asarray(value)
-        # PyTorch's rule: a Python number has no precision of its own, a NumPy array has.
-        if array.dtype == np.float64 and not isinstance(value, np.ndarray | np.generic):
-            array = array.astype(np.float32)
+    array = value if backend.is_array(value) else backend.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a Tensor holds numbers, but got {array.dtype} data: {str(value)[:60]!r}")
+    if array.dtype.kind == "f" and not hasattr(value, "dtype"):
+        array = array.astype(python_dtype)
     return array
 
 
@@ -347,14 +347,15 @@ def _operands(name: str, a, b) -> tuple[Tensor, Tensor]:
 
 
 def _like(value, model: Tensor) -> Tensor:
-    """`value` beside `model`: integers, Python numbers and lists take a floating model's dtype."""
-    if not isinstance(value, Tensor):
+    """`value` beside `model`: integers, bare numbers and lists take a floating model's dtype."""
+    if isinstance(value, Tensor):
+        data, bare = value.data, False
+    else:
         bare = isinstance(value, list | tuple) or np.ndim(value) == 0
-        dtype = model.dtype if bare and model.dtype.kind == "f" else None
-        value = Tensor(value if dtype is None else backend.asarray(value, dtype))
-    if model.dtype.kind == "f" and value.dtype.kind != "f":
-        return Tensor(value.data.astype(model.dtype))
-    return value
+        data = _as_data(value, model.dtype if model.dtype.kind == "f" else np.float32)
+    if model.dtype.kind == "f" and (bare or data.dtype.kind != "f"):
+        return Tensor(data.astype(model.dtype))
+    return value if isinstance(value, Tensor) else Tensor(data)
 
 
 def _binary(kind: str, a, b) -> Tensor:

@@ -57,14 +57,15 @@ def train(resume: bool, download: bool, **settings) -> None:
         print(f"stopped at iteration {trainer.step:,}; go on with --resume --out {config.out}")
         raise
     print(
-        f"done: test accuracy {100 * last['test_acc']:.2f} % on {trainer.dataset} "
+        f"done: test accuracy {100 * last['test_acc']:.2f} % on {trainer.config.dataset} "
         f"after {last['step']:,} iterations (best {100 * trainer.best:.2f} %)"
     )
 
 
 def _default_out(settings: dict, resume: bool) -> str:
-    """runs/MODEL-DATASET, numbered from the second such run on."""
-    base = f"runs/{settings['model']}-{settings['dataset']}"
+    """runs/MODEL-DATASET (runs/MODEL for auto), numbered from the second such run on."""
+    dataset = "" if settings["dataset"] == "auto" else f"-{settings['dataset']}"
+    base = f"runs/{settings['model']}{dataset}"
     number = 1
     while Path(base if number == 1 else f"{base}-{number}", "metrics.csv").exists():
         number += 1

@@ -174,6 +174,20 @@ def test_other_settings_cannot_be_resumed(tmp_path):
         train(tmp_path, resume=True, lr=0.2)
 
 
+def test_a_resumed_run_stays_with_what_auto_chose(tmp_path, monkeypatch):
+    from minires import data
+
+    shapes = data.load_shapes(80, 40, image_size=32)
+    monkeypatch.setattr(data, "load", lambda *a: (*shapes, "shapes"))
+    first = train(tmp_path, dataset="auto", backend="auto", steps=2, epochs=None)
+    assert (first.config.dataset, first.config.backend) == ("shapes", "numpy")
+    assert json.loads((tmp_path / "config.json").read_text())["dataset"] == "shapes"
+    asked = []
+    monkeypatch.setattr(data, "load", lambda name, *a: asked.append(name) or (*shapes, name))
+    train(tmp_path, resume=True, dataset="auto", backend="auto", steps=2, epochs=None)
+    assert asked == ["shapes"]
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path):
     train(tmp_path)
     content = (tmp_path / "checkpoint").read_bytes()
@@ -209,8 +223,8 @@ def test_every_option_of_the_recipe_trains(tmp_path):
 
 
 def test_the_default_recipe_is_the_papers():
-    config = Config()
-    assert config.total_steps(391, "cifar10") == PAPER_STEPS == 64_000
+    config = Config(dataset="cifar10")
+    assert config.total_steps(391) == PAPER_STEPS == 64_000
     rate = config.learning_rate(64_000, depth=20)
     steps = (0, 31_999, 32_000, 47_999, 48_000, 63_999)
     assert [rate(i) for i in steps] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
@@ -224,8 +238,8 @@ def test_deep_nets_warm_up_as_in_the_paper():
 
 
 def test_a_shortened_run_keeps_the_shape_of_the_schedule():
-    config = Config(epochs=10)
-    total = config.total_steps(391, "cifar10")
+    config = Config(dataset="cifar10", epochs=10)
+    total = config.total_steps(391)
     rate = config.learning_rate(total, depth=20)
     assert total == 3910
     assert [rate(i) for i in (1954, 1955, 2931, 2932)] == pytest.approx([0.1, 0.01, 0.01, 0.001])

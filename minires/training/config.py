@@ -1,7 +1,7 @@
 """The settings of a training run, and what follows from them. The defaults are the paper's."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from minires import optim
 
@@ -82,11 +82,19 @@ class Config:
             if earlier.get(name) != getattr(self, name)
         ]
 
-    def total_steps(self, steps_per_epoch: int, dataset: str) -> int:
+    def with_choices(self, dataset: str, backend: str, **_) -> "Config":
+        """The same settings, with these in place of "auto"."""
+        return replace(
+            self,
+            dataset=dataset if self.dataset == "auto" else self.dataset,
+            backend=backend if self.backend == "auto" else self.backend,
+        )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
         """How many iterations the run has."""
         if self.steps is not None:
             return self.steps
-        if self.epochs is None and dataset != "shapes":
+        if self.epochs is None and self.dataset != "shapes":
             return PAPER_STEPS
         return (self.epochs or SHAPES_EPOCHS) * steps_per_epoch
 

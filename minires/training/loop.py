@@ -31,6 +31,8 @@ class Trainer:
 
     Attributes
     ----------
+    config : Config
+        With the data set and the backend that "auto" chose.
     model, optimizer, loader, test_set, normalization
         What is trained, by what, on what.
     step, total : int
@@ -45,17 +47,20 @@ class Trainer:
     """
 
     def __init__(self, config: Config, resume: bool = False, download: bool = True):
-        self.config, self.out = config, Path(config.out)
+        self.out = Path(config.out)
         saved = checkpoint.read(self.out) if resume else None
-        self._refuse_conflicts(resume, saved)
+        if saved is not None:  # "auto" chose then, and must not choose anew now
+            config = config.with_choices(**saved.config)
+        self._refuse_conflicts(config, resume, saved)
         backend.use(config.backend)
         backend.seed(config.seed)
         train_set, test_set, self.data_note = data.load(
             config.dataset, config.data_dir, download, config.image_size
         )
+        config = config.with_choices(dataset=train_set.name, backend=backend.current())
+        self.config = config
         train_set = train_set.subset(config.train_size or len(train_set))
         self.test_set = test_set.subset(config.test_size or len(test_set))
-        self.dataset = train_set.name
         self.normalization = Normalization.make(config.normalization, train_set.images)
         self.loader = Loader(
             train_set,
@@ -74,7 +79,7 @@ class Trainer:
             config.nesterov,
             config.decay_vectors,
         )
-        self.total = config.total_steps(len(self.loader), self.dataset)
+        self.total = config.total_steps(len(self.loader))
         self.schedule = config.learning_rate(self.total, self.model.depth)
         self.step, self.history, self.best = 0, [], 0.0
         self.metrics, self.seconds = Metrics(), 0.0  # of the epoch so far
@@ -82,13 +87,13 @@ class Trainer:
         if saved is not None:
             saved.restore(self)
 
-    def _refuse_conflicts(self, resume: bool, saved) -> None:
+    def _refuse_conflicts(self, config: Config, resume: bool, saved) -> None:
         if not resume and (self.out / "metrics.csv").exists():
             raise TrainingError(
                 f"{self.out} already holds a training run; go on with it by --resume, or choose "
                 f"another directory with --out"
             )
-        if saved is not None and (changed := self.config.differences(saved.config)):
+        if saved is not None and (changed := config.differences(saved.config)):
             raise TrainingError(
                 f"{self.out} holds a run with other settings, which cannot be resumed with these: "
                 + "; ".join(changed)
@@ -180,14 +185,14 @@ class Trainer:
         }
         self.history.append(row)
         self.metrics, self.seconds = Metrics(), 0.0
-        notes = {"model": self.config.model, "dataset": self.dataset, "step": str(self.step)}
+        notes = {"model": self.config.model, "dataset": self.config.dataset, "step": str(self.step)}
         notes |= {"shortcut": self.config.shortcut} if self.config.shortcut else {}
         notes |= {"test_acc": str(test_accuracy)}
         if test_accuracy > self.best or len(self.history) == 1:
             self.best = test_accuracy
             save_weights(self.out / "best.safetensors", self.model, self.normalization, notes)
         save_weights(self.out / "last.safetensors", self.model, self.normalization, notes)
-        title = f"{self.config.model} on {self.dataset}"
+        title = f"{self.config.model} on {self.config.dataset}"
         record.write(self.out, self.history, title)
         checkpoint.write(self)
         print(

@@ -67,7 +67,7 @@ def _default_out(settings: dict, resume: bool) -> str:
     dataset = "" if settings["dataset"] == "auto" else f"-{settings['dataset']}"
     base = f"runs/{settings['model']}{dataset}"
     number = 1
-    while Path(base if number == 1 else f"{base}-{number}", "metrics.csv").exists():
+    while Path(base if number == 1 else f"{base}-{number}", "config.json").exists():
         number += 1
     if resume:
         number = max(number - 1, 1)

@@ -67,6 +67,8 @@ class Function:
         self.saved: tuple = ()
         self.needs: tuple[bool, ...] = ()
         self.parents: tuple = ()
+        self.inputs: tuple = ()  # (shape, dtype) of each
+        self.fingerprints: list = []
         self.retained = None  # a Tensor that wants to keep its gradient, see Tensor.retain_grad
         self.called = self.freed = False
 
@@ -81,6 +83,21 @@ class Function:
 
     def __call__(self, *inputs):
         """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
+        self._check_call(inputs)
+        y = self.xp.asarray(self.forward(*(tensor.data for tensor in inputs)))
+        self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
+        if not any(self.needs):
+            self.saved = ()
+            return type(inputs[0])._made_by(None, y)
+        self.parents = tuple(
+            (tensor.creator or tensor) if need else None
+            for tensor, need in zip(inputs, self.needs, strict=True)
+        )
+        self.inputs = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+        self.fingerprints = [fingerprint(value) for value in self.saved]
+        return type(inputs[0])._made_by(self, y)
+
+    def _check_call(self, inputs) -> None:
         if self.called:
             raise RuntimeError(
                 f"{self.name}: a Function records one call and cannot be called again; make a new "
@@ -99,18 +116,6 @@ class Function:
                     f"{_type_name(self.xp.ndarray)}, but an input of shape {tensor.shape} is a "
                     f"{_type_name(type(tensor.data))}, made under another backend"
                 )
-        y = self.xp.asarray(self.forward(*(tensor.data for tensor in inputs)))
-        self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
-        if not any(self.needs):
-            self.saved = ()
-            return type(inputs[0])._made_by(None, y)
-        self.parents = tuple(
-            (tensor.creator or tensor) if need else None
-            for tensor, need in zip(inputs, self.needs, strict=True)
-        )
-        self.inputs = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
-        self.fingerprints = [fingerprint(value) for value in self.saved]
-        return type(inputs[0])._made_by(self, y)
 
     def gradients(self, dy) -> list:
         """Run `backward` with all its checks: a list with one gradient (or None) per input."""

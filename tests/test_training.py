@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from minires import models
+from minires import models, optim
 from minires.data import load_shapes
 from minires.training import Config, Trainer, TrainingError, evaluate, load_weights
 from minires.training.config import PAPER_STEPS
@@ -138,20 +138,43 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
     assert_same_bits(arrays(tmp_path / "killed"), arrays(tmp_path / "whole"))
 
 
-def test_a_keyboard_interrupt_loses_nothing(tmp_path, monkeypatch):
-    original = Trainer._train_step
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_finishes_the_step_and_loses_nothing(tmp_path, monkeypatch, number):
+    """Even one that comes in the middle of the update of the parameters."""
+    original = optim.SGD.step
 
-    def interrupted(self, x, labels):
-        if self.step == 4:
-            raise KeyboardInterrupt
-        original(self, x, labels)
+    def interrupted(self):
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 4:
+            os.kill(os.getpid(), number)
+        original(self)
 
-    monkeypatch.setattr(Trainer, "_train_step", interrupted)
+    monkeypatch.setattr(optim.SGD, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path)
+        train(tmp_path / "stopped")
     monkeypatch.undo()
-    config = Config(**{**TINY, "epochs": 2, "out": str(tmp_path)})
+    config = Config(**{**TINY, "epochs": 2, "out": str(tmp_path / "stopped")})
     assert Trainer(config, resume=True).step == 4
+    train(tmp_path / "stopped", resume=True)
+    train(tmp_path / "whole")
+    assert_same_bits(arrays(tmp_path / "stopped"), arrays(tmp_path / "whole"))
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch_resumes_into_its_evaluation(tmp_path, monkeypatch):
+    """Killed after the last step of an epoch, before the row of the epoch is written."""
+    original = Trainer._finish_epoch
+
+    def killed(self, epoch):
+        raise Interruption
+
+    monkeypatch.setattr(Trainer, "_finish_epoch", killed)
+    with pytest.raises(Interruption):
+        train(tmp_path / "stopped", checkpoint_every=5)
+    monkeypatch.setattr(Trainer, "_finish_epoch", original)
+    resumed = train(tmp_path / "stopped", resume=True, checkpoint_every=5)
+    assert [row["step"] for row in resumed.history] == [5, 10]
+    train(tmp_path / "whole", checkpoint_every=5)
+    assert_same_bits(arrays(tmp_path / "stopped"), arrays(tmp_path / "whole"))
 
 
 def test_a_finished_run_resumes_to_nothing_more_to_do(tmp_path):

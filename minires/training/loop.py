@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 from minires import backend, data, models, optim
@@ -11,6 +12,7 @@ from minires.data import Loader, Normalization
 from minires.training import checkpoint, record
 from minires.training.config import Config
 from minires.training.evaluate import Metrics, evaluate
+from minires.training.interrupt import StopAfterStep
 from minires.training.weights import save_weights, write_atomically
 
 
@@ -88,7 +90,7 @@ class Trainer:
             saved.restore(self)
 
     def _refuse_conflicts(self, config: Config, resume: bool, saved) -> None:
-        if not resume and (self.out / "metrics.csv").exists():
+        if not resume and any((self.out / name).exists() for name in ("metrics.csv", "checkpoint")):
             raise TrainingError(
                 f"{self.out} already holds a training run; go on with it by --resume, or choose "
                 f"another directory with --out"
@@ -102,49 +104,44 @@ class Trainer:
     def run(self) -> dict:
         """Train to the end; returns the last row of the history.
 
-        A keyboard interrupt saves a checkpoint before it goes on its way.
-
         Raises
         ------
+        KeyboardInterrupt
+            After Ctrl-C or SIGTERM, when the step is finished and a checkpoint is written.
         TrainingError
             If the loss is no longer finite.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         write_atomically(self.out / "config.json", self.config.to_json().encode())
         per_epoch = len(self.loader)
-        while self.step < self.total:
-            epoch, batch = divmod(self.step, per_epoch)
-            end = min(self.total, (epoch + 1) * per_epoch)
-            with self._progress_bar(epoch, batch, end) as bar:
-                try:
-                    self._train_until(end, self.loader.batches(epoch, batch), bar)
-                except KeyboardInterrupt:
-                    checkpoint.write(self)
-                    raise
-            self._finish_epoch(epoch)
+        with StopAfterStep() as stop:
+            while (epoch := len(self.history)) * per_epoch < self.total:
+                end = min(self.total, (epoch + 1) * per_epoch)
+                if self.step < end:
+                    self._train_until(end, epoch, stop)
+                self._finish_epoch(epoch)
         return self.history[-1]
 
-    def _train_until(self, end: int, batches, bar) -> None:
+    def _train_until(self, end: int, epoch: int, stop: StopAfterStep) -> None:
+        """The rest of an epoch, up to iteration `end`."""
         self.model.train()
-        started, seconds_before = time.perf_counter(), self.seconds
-        shown = started
-        for x, labels in batches:
-            self._train_step(x, labels)
-            now = time.perf_counter()
-            self.seconds = seconds_before + now - started
-            bar.update(1)
-            if now - shown > 0.5 or self.step == end:
-                shown = now
-                loss, accuracy = self._read_metrics()
-                bar.set_postfix_str(
-                    f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, "
-                    f"{self.metrics.count / self.seconds:.0f} images/s",
-                    refresh=False,
-                )
-            if self.step == end:
-                return
-            if self.step % self.config.checkpoint_every == 0:
-                checkpoint.write(self)
+        done = self.step - epoch * len(self.loader)
+        batches = islice(self.loader.batches(epoch, done), end - self.step)
+        started, seconds_before, shown = time.perf_counter(), self.seconds, 0.0
+        with self._progress_bar(epoch, done, done + end - self.step) as bar:
+            for x, labels in batches:
+                self._train_step(x, labels)
+                now = time.perf_counter()
+                self.seconds = seconds_before + now - started
+                if now - shown > 0.5:
+                    shown = now
+                    self._show_metrics(bar)
+                bar.update(1)
+                if stop.requested or self.step % self.config.checkpoint_every == 0:
+                    self._read_metrics()  # a diverged state must not replace a good one
+                    checkpoint.write(self)
+                if stop.requested:
+                    raise KeyboardInterrupt
 
     def _train_step(self, x, labels) -> None:
         logits = self.model(x)
@@ -167,6 +164,14 @@ class Trainer:
                 f"{self.out}"
             )
         return loss, accuracy
+
+    def _show_metrics(self, bar) -> None:
+        loss, accuracy = self._read_metrics()
+        bar.set_postfix_str(
+            f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, "
+            f"{self.metrics.count / self.seconds:.0f} images/s",
+            refresh=False,
+        )
 
     def _finish_epoch(self, epoch: int) -> None:
         """Evaluate, and write everything that a finished epoch leaves behind."""
@@ -204,14 +209,14 @@ class Trainer:
             flush=True,
         )
 
-    def _progress_bar(self, epoch: int, batch: int, end: int):
+    def _progress_bar(self, epoch: int, done: int, total: int):
         from tqdm import tqdm
 
         epochs = math.ceil(self.total / len(self.loader))
         return tqdm(
             desc=f"epoch {epoch + 1}/{epochs}",
-            total=end - epoch * len(self.loader),
-            initial=batch,
+            total=total,
+            initial=done,
             unit="step",
             leave=False,
             **bar_settings(),

@@ -1,4 +1,4 @@
-"""Packaging. `kernels/` stands beside the package for readers and is imported as `minires.kernels`."""
+"""Packaging. `kernels/` stands beside the package and is imported as `minires.kernels`."""
 
 from setuptools import find_packages, setup
 
@@ -13,11 +13,17 @@ setup(
     long_description=open("README.md", encoding="utf-8").read(),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.11",
+    python_requires=">=3.11.4",
     packages=find_packages(include=["minires", "minires.*"]) + kernel_packages,
     package_dir={"minires.kernels": "kernels"},
     package_data=package_data,
-    install_requires=["numpy>=2.0", "numba>=0.61", "matplotlib>=3.8", "tqdm>=4.66", "safetensors>=0.4.3"],
+    install_requires=[
+        "numpy>=2.0",
+        "numba>=0.61",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+        "safetensors>=0.4.3",
+    ],
     extras_require={
         "test": ["pytest>=8", "hypothesis>=6"],
         "parity": ["torch==2.13.0"],

@@ -23,7 +23,7 @@ from minires import functional as F
 from minires import models, optim
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from test_parity import TorchResNet  # noqa: E402
+from torch_resnet import TorchResNet  # noqa: E402
 
 
 def minires_step(x, labels):

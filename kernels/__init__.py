@@ -7,11 +7,11 @@ raw arrays
     forward(x, w, ...) -> (y, saved)
     backward(dy, saved, needs) -> (dx, dw, ...)
 
-and knows no Tensor, no graph and no module. `saved` is a tuple of all that the backward needs.
-The backward returns a tuple with one gradient per array input. `needs` has a bool for each: where
-it is False, None may stand in that place instead of a gradient that nobody asked for. It must not
-write into `dy`. What it returns may be `dy` itself or a view of it, but never an array that a later
-call overwrites.
+and knows no Tensor, no graph and no module. All arrays come C-contiguous; `saved` is a tuple of all
+that the backward needs. The backward returns a tuple with one gradient per array input. `needs` has
+a bool for each: where it is False, None may stand in that place instead of a gradient that nobody
+asked for. It must not write into `dy`. What it returns may be `dy` itself or a view of it, but
+never an array that a later call overwrites.
 
 `reference.py` is the definition, in array code that runs on NumPy and on CuPy arrays alike. The
 other files are faster ways to compute the same; where a backend has none, the reference serves.

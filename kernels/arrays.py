@@ -37,13 +37,23 @@ def windows(x, kernel: tuple[int, int], stride: tuple[int, int]):
     return array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
 
 
-def column_sum(x):
-    """Sum x (..., C) over all axes but the last, in the dtype of x -> (C,).
+SUM_ROWS = 1024
 
-    As a product with a vector of ones: BLAS sums 16 channels ten times faster than `x.sum(0)`.
+
+def column_sum(x):
+    """Sum x (..., C) over all axes but the last -> (C,), in the dtype of x.
+
+    Products with a vector of ones: BLAS sums 16 channels ten times faster than `x.sum(0)`. Each
+    product adds SUM_ROWS rows in the dtype of x, the partial sums are added in float64, so the
+    error does not grow with the number of rows.
     """
-    rows = x.reshape(-1, x.shape[-1])
-    return array_module(x).ones(len(rows), x.dtype) @ rows
+    xp, rows = array_module(x), x.reshape(-1, x.shape[-1])
+    ones = xp.ones(SUM_ROWS, x.dtype)
+    total = xp.zeros(x.shape[-1], np.float64)
+    for start in range(0, len(rows), SUM_ROWS):
+        part = rows[start : start + SUM_ROWS]
+        total += ones[: len(part)] @ part
+    return total.astype(x.dtype)
 
 
 def unbroadcast(gradient, shape: tuple[int, ...]):
@@ -54,6 +64,8 @@ def unbroadcast(gradient, shape: tuple[int, ...]):
     """
     if gradient.shape == shape:
         return gradient
+    if shape == gradient.shape[-1:]:
+        return column_sum(gradient)
     extra = gradient.ndim - len(shape)
     stretched = [
         extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] != 1

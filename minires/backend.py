@@ -42,7 +42,11 @@ def problem(name: str) -> str | None:
     if name in ("cupy", "numba_cuda"):
         if not _installed("cupy"):
             return "CuPy is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
-        if not importlib.import_module("cupy").cuda.is_available():
+        try:
+            available = importlib.import_module("cupy").cuda.is_available()
+        except Exception as error:  # a CuPy for another CUDA fails in many ways
+            return f"CuPy is installed but cannot be imported ({error})"
+        if not available:
             return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
     if name == "numba" and not _installed("numba"):
         return "Numba is not installed (pip install numba)"
@@ -119,11 +123,7 @@ def asarray(array, dtype=None):
 
 def to_numpy(array) -> np.ndarray:
     """An array of any backend as a NumPy array on the host (no copy if it is one already)."""
-    return (
-        array
-        if isinstance(array, np.ndarray)
-        else np.asarray(getattr(array, "get", lambda: array)())
-    )
+    return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
 def is_array(value) -> bool:

@@ -1,6 +1,7 @@
 """The command line: minires train | eval | info."""
 
 import argparse
+import os
 import platform
 import sys
 from dataclasses import fields
@@ -11,18 +12,25 @@ from minires import backend, data, kernels, models
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
-from minires.training import Config, Trainer, TrainingError, evaluate
+from minires.training import Config, Trainer, TrainingError, checkpoint, evaluate
 from minires.training.loop import bar_settings
 from minires.training.weights import read_arrays
 
+DEFAULTS = {field.name: field.default for field in fields(Config)}
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 1 with a sentence on stderr."""
+    """Run a command; returns the exit status: 0, or 1 with a sentence on stderr.
+
+    With the environment variable MINIRES_DEBUG set, errors come with their traceback instead.
+    """
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
         command(**options)
     except (ValueError, KeyError, OSError, TrainingError, backend.BackendUnavailable) as error:
+        if os.environ.get("MINIRES_DEBUG"):
+            raise
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"minires: {message}", file=sys.stderr)
         return 1
@@ -33,19 +41,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(resume: bool, download: bool, **settings) -> None:
-    """minires train."""
-    if settings["out"] is None:
-        settings["out"] = _default_out(settings, resume)
-    config = Config(**settings)
+    """minires train. `settings` were given; a resumed run has the others from its checkpoint."""
+    if "out" not in settings:
+        settings["out"] = _default_out(DEFAULTS | settings, resume)
+    saved = checkpoint.read(Path(settings["out"])) if resume else None
+    config = Config(**((saved.config if saved else {}) | settings))
     trainer = Trainer(config, resume, download)
-    images = len(trainer.loader.dataset)
-    print(
-        f"data      {trainer.data_note}: {images:,} training, {len(trainer.test_set):,} test images"
-    )
+    config = trainer.config
+    images, epochs = len(trainer.loader.dataset), trainer.total / len(trainer.loader)
+    print(f"data      {trainer.data_note}")
+    print(f"          {images:,} training, {len(trainer.test_set):,} test images")
     print(f"model     {config.model}, {trainer.model.num_parameters():,} parameters")
-    print(f"backend   {backend.current()}")
-    print(f"length    {trainer.total:,} iterations of {config.batch_size} images", end="")
-    print(f", {trainer.total / len(trainer.loader):.1f} epochs; shorter with --epochs or --steps")
+    print(f"backend   {config.backend}")
+    print(
+        f"length    {trainer.total:,} iterations of {config.batch_size} images, {epochs:.1f} epochs"
+    )
+    if config.epochs is None and config.steps is None:
+        print("          (shorter with --epochs or --steps)")
     print(f"results   {config.out}", flush=True)
     if trainer.resumed:
         print(f"resumed   at iteration {trainer.step:,}", flush=True)
@@ -57,7 +69,7 @@ def train(resume: bool, download: bool, **settings) -> None:
         print(f"stopped at iteration {trainer.step:,}; go on with --resume --out {config.out}")
         raise
     print(
-        f"done: test accuracy {100 * last['test_acc']:.2f} % on {trainer.config.dataset} "
+        f"done: test accuracy {100 * last['test_acc']:.2f} % on {config.dataset} "
         f"after {last['step']:,} iterations (best {100 * trainer.best:.2f} %)"
     )
 
@@ -67,7 +79,7 @@ def _default_out(settings: dict, resume: bool) -> str:
     dataset = "" if settings["dataset"] == "auto" else f"-{settings['dataset']}"
     base = f"runs/{settings['model']}{dataset}"
     number = 1
-    while Path(base if number == 1 else f"{base}-{number}", "config.json").exists():
+    while checkpoint.holds_run(Path(base if number == 1 else f"{base}-{number}")):
         number += 1
     if resume:
         number = max(number - 1, 1)
@@ -76,28 +88,28 @@ def _default_out(settings: dict, resume: bool) -> str:
 
 def evaluate_weights(
     weights: str,
-    torch_layout: bool,
-    normalization: str | None,
-    data_dir: str,
-    download: bool,
-    image_size: int,
-    backend_name: str,
-    batch_size: int,
-    **network,
+    torch_layout: bool = False,
+    normalization: str | None = None,
+    download: bool = True,
+    batch_size: int = 256,
+    **given,
 ) -> None:
-    """minires eval: what is not given of model, shortcut and dataset, the weight file says."""
+    """minires eval: what is not given of model, data set and so on, the weight file says."""
     from tqdm import tqdm
 
-    backend.use(backend_name)
-    arrays, metadata = read_arrays(weights)
-    if torch_layout:
-        arrays = load_torch_state_dict(arrays)
-    model, shortcut, dataset = (
-        network[name] or metadata.get(name) for name in ("model", "shortcut", "dataset")
+    backend.use(given.get("backend", "auto"))
+    arrays, metadata = (
+        (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(weights)
     )
-    if model is None:
+    noted = {name: metadata[name] for name in ("model", "shortcut", "dataset") if name in metadata}
+    noted |= {"image_size": int(metadata.get("image_size", 32))}
+    options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
+    if "model" not in options:
         raise ValueError(f"{weights} does not say which network it belongs to; give --model")
-    train_set, test_set, note = data.load(dataset or "auto", data_dir, download, image_size)
+    models.parse_name(options["model"])
+    train_set, test_set, note = data.load(
+        options["dataset"], options["data_dir"], download, options["image_size"]
+    )
     if normalization is not None:
         norm = Normalization.make(normalization, train_set.images)
     else:
@@ -107,10 +119,10 @@ def evaluate_weights(
             f"{weights} does not say how its inputs were normalised; give --normalization "
             f"{'|'.join(NORMALIZATIONS)}"
         )
-    net = models.build(model, len(test_set.classes), shortcut)
+    net = models.build(options["model"], len(test_set.classes), options["shortcut"])
     net.load_state_dict(arrays)
     print(f"data      {note}, {len(test_set):,} test images")
-    print(f"model     {model}, {net.num_parameters():,} parameters, from {weights}")
+    print(f"model     {options['model']}, {net.num_parameters():,} parameters, from {weights}")
     print(f"inputs    normalised {norm.name}")
     print(f"backend   {backend.current()}", flush=True)
     with tqdm(total=len(test_set), unit="image", leave=False, **bar_settings()) as bar:
@@ -147,102 +159,93 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    defaults = {field.name: field.default for field in fields(Config)}
+    _add_train(commands)
+    _add_eval(commands)
+    p = commands.add_parser("info", help="what works on this machine")
+    p.set_defaults(command=info)
+    p.add_argument("--data-dir", default=DEFAULTS["data_dir"])
+    return parser
 
+
+def _add_train(commands) -> None:
     p = commands.add_parser(
         "train",
         help="train a network",
-        description="Train a network. The defaults are the recipe of the paper, section 4.2.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a network. The defaults are the recipe of the paper, section 4.2. A "
+        "resumed run has its settings from its checkpoint.",
+        argument_default=argparse.SUPPRESS,  # to know what was given, from what was not
     )
-    p.set_defaults(command=train, **defaults)
-    _common_options(p, defaults)
-    p.add_argument("--train-size", type=int, metavar="N", help="use the first N training images")
-    p.add_argument("--test-size", type=int, metavar="N", help="use the first N test images")
-    p.add_argument("--out", default=None, help="directory of the results (runs/MODEL-DATASET)")
+    p.set_defaults(command=train, resume=False, download=True)
+    _common_options(p)
+    p.add_argument("--out", help="directory of the results (runs/MODEL-DATASET)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    p.add_argument("--epochs", type=int, metavar="N", help="passes over the training set")
-    p.add_argument("--steps", type=int, metavar="N", help="iterations, instead of --epochs")
-    p.add_argument("--seed", type=int, help="of weights, order and augmentation")
-    p.add_argument("--lr", type=float, help="learning rate")
-    p.add_argument("--momentum", type=float)
-    p.add_argument("--nesterov", action="store_true")
-    p.add_argument("--weight-decay", type=float)
+    _option(p, "--epochs", int, "passes over the training set (as many as 64,000 iterations)")
+    _option(p, "--steps", int, "iterations, instead of --epochs")
+    _option(p, "--train-size", int, "use the first training images only")
+    _option(p, "--test-size", int, "use the first test images only")
+    _option(p, "--seed", int, "of weights, order and augmentation")
+    _option(p, "--lr", float, "learning rate")
+    _option(p, "--schedule", str, "", choices=("step", "cosine", "one-cycle", "constant"))
+    _option(p, "--warm-up", int, "iterations at 0.01 first (400 from 110 layers on, else 0)")
+    _option(p, "--momentum", float, "")
+    p.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
+    _option(p, "--weight-decay", float, "")
     p.add_argument(
-        "--spare-vectors",
-        dest="decay_vectors",
+        "--no-decay-norm-bias",
+        dest="decay_norm_bias",
         action="store_false",
-        help="no weight decay on batch norm and biases",
+        help="spare batch norm and biases from weight decay",
     )
-    p.add_argument("--schedule", choices=("step", "cosine", "one-cycle", "constant"))
-    p.add_argument(
-        "--warm-up",
-        type=int,
-        metavar="N",
-        help="iterations at learning rate 0.01 first (None is 400 from 110 layers on, else 0)",
-    )
-    p.add_argument("--clip-grad-norm", type=float, metavar="NORM")
-    p.add_argument("--label-smoothing", type=float, metavar="SHARE")
+    _option(p, "--clip-grad-norm", float, "scale gradients down to this joint norm")
+    _option(p, "--label-smoothing", float, "share of the target spread over all classes")
     p.add_argument("--no-augment", dest="augment", action="store_false", help="no crops and flips")
-    p.add_argument("--normalization", choices=NORMALIZATIONS)
-    p.add_argument("--checkpoint-every", type=int, metavar="N", help="iterations; and each epoch")
+    _option(p, "--normalization", str, "", choices=NORMALIZATIONS)
+    _option(p, "--checkpoint-every", int, "iterations; also at the end of each epoch")
 
+
+def _add_eval(commands) -> None:
     p = commands.add_parser(
         "eval",
         help="test accuracy of saved weights",
         description="Test accuracy of saved weights. Files of `minires train` say themselves which "
         "network, data set and normalisation they belong to.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
-    from_file = {"model": None, "dataset": None}
     p.set_defaults(command=evaluate_weights)
-    _common_options(p, defaults | from_file | {"batch_size": 256}, backend_name="backend_name")
+    _common_options(p)
     p.add_argument("--weights", required=True, metavar="FILE", help="a .safetensors file")
     p.add_argument(
-        "--torch-layout", action="store_true", help="the file has PyTorch's names and layout"
+        "--torch-layout", action="store_true", help="PyTorch's names and layout (also .pt, .pth)"
     )
-    p.add_argument(
-        "--normalization",
-        choices=NORMALIZATIONS,
-        help="if the file does not say it, or to override",
-    )
-
-    p = commands.add_parser("info", help="what works on this machine")
-    p.set_defaults(command=info)
-    p.add_argument("--data-dir", default=defaults["data_dir"])
-    return parser
+    p.add_argument("--normalization", choices=NORMALIZATIONS, help="if the file does not say it")
 
 
-def _common_options(p, defaults: dict, backend_name: str = "backend") -> None:
-    p.add_argument("--model", default=defaults["model"], help="resnetD or plainD, D = 6n + 2")
-    p.add_argument(
-        "--shortcut",
-        choices=("A", "B", "C"),
-        default=defaults["shortcut"],
-        help="of a resnet: zero-padded (as none given), projected, or projected everywhere",
-    )
-    p.add_argument(
+def _common_options(p) -> None:
+    _option(p, "--model", str, "resnetD or plainD, D = 6n + 2")
+    _option(p, "--shortcut", str, "of a resnet, where the shape changes (A)", choices=tuple("ABC"))
+    _option(
+        p,
         "--dataset",
+        str,
+        "auto: CIFAR-10 if found or downloadable, else the built-in shapes",
         choices=data.NAMES,
-        default=defaults["dataset"],
-        help="auto is CIFAR-10 if found or downloadable, else the built-in shapes",
     )
-    p.add_argument("--data-dir", default=defaults["data_dir"], help="where CIFAR lies or goes")
-    p.add_argument(
-        "--image-size",
-        type=int,
-        metavar="N",
-        default=defaults["image_size"],
-        help="pixels a side, for shapes only",
-    )
-    p.add_argument(
-        "--no-download", dest="download", action="store_false", help="do not try to download"
-    )
-    p.add_argument("--batch-size", type=int, default=defaults["batch_size"])
-    p.add_argument(
+    _option(p, "--data-dir", str, "where CIFAR lies, or is downloaded to")
+    p.add_argument("--no-download", dest="download", action="store_false", help="never download")
+    _option(p, "--image-size", int, "pixels a side, for shapes only")
+    _option(p, "--batch-size", int, "images")
+    _option(
+        p,
         "--backend",
-        dest=backend_name,
+        str,
+        "auto: the fastest that works here",
         choices=("auto", *backend.BY_SPEED),
-        default=defaults["backend"],
-        help="auto is the fastest that works here",
     )
+
+
+def _option(p, flag: str, kind: type, meaning: str, choices=None) -> None:
+    """An option of Config, its default in the help text."""
+    default = DEFAULTS[flag.strip("-").replace("-", "_")]
+    text = f"{meaning} (default: {default})".strip() if default is not None else meaning
+    metavar = None if choices else {int: "N", float: "X", str: flag.strip("-").upper()}[kind]
+    p.add_argument(flag, type=kind, choices=choices, metavar=metavar, help=text)

@@ -15,11 +15,6 @@ from minires import backend
 _recording = True
 
 
-def is_recording() -> bool:
-    """Whether operations are being recorded for backward (False inside `no_grad`)."""
-    return _recording
-
-
 def set_recording(value: bool) -> bool:
     """Switch recording on or off; returns what it was."""
     global _recording
@@ -84,13 +79,13 @@ class Function:
     def __call__(self, *inputs):
         """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
         self._check_call(inputs)
-        y = self.xp.asarray(self.forward(*(tensor.data for tensor in inputs)))
+        y = self.xp.asarray(self.forward(*(self._contiguous(tensor.data) for tensor in inputs)))
         self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
         if not any(self.needs):
             self.saved = ()
             return type(inputs[0])._made_by(None, y)
         self.parents = tuple(
-            (tensor.creator or tensor) if need else None
+            (tensor.grad_fn or tensor) if need else None
             for tensor, need in zip(inputs, self.needs, strict=True)
         )
         self.inputs = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
@@ -126,7 +121,7 @@ class Function:
                     f"place after the forward pass; make a new array instead (x = x + 1, not "
                     f"x.data += 1), or modify it after backward()"
                 )
-        results = self.backward(dy)
+        results = self.backward(self._contiguous(dy))
         if not isinstance(results, tuple) or len(results) != len(self.inputs):
             raise TypeError(
                 f"{self.name}: backward must return a tuple of {len(self.inputs)} gradients, one "
@@ -141,6 +136,12 @@ class Function:
                 )
             checked.append(self.xp.asarray(gradient, dtype) if need else None)
         return checked
+
+    def _contiguous(self, array):
+        """What a kernel may rely on; views are left alone by operations without a kernel."""
+        if self.kernel is None or array.flags.c_contiguous:
+            return array
+        return self.xp.ascontiguousarray(array)
 
     def free(self) -> None:
         """Drop what was saved and the links to the parents: the graph is used up."""
@@ -174,7 +175,7 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
             if parent is None:
                 continue
             if parent in pending:
-                pending[parent] = pending[parent] + gradient
+                pending[parent] = function.xp.asarray(pending[parent] + gradient)
                 continue
             if not isinstance(parent, Function):
                 if gradient.base is not None or id(gradient) in handed_out:
@@ -184,7 +185,7 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
         if not retain_graph:
             function.free()
     for tensor, gradient in pending.items():
-        tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+        tensor.accumulate(gradient)
 
 
 def _outputs_first(output: Function) -> list[Function]:

@@ -71,7 +71,7 @@ def conv2d(x, w, stride=1, padding=0) -> Tensor:
         If ranks, channels or dtypes do not match, or the filter is larger than the padded image.
     """
     x, w = _floats("conv2d", x=x, w=w)
-    stride, padding = _pair("conv2d", "stride", stride, 1), _pair("conv2d", "padding", padding, 0)
+    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
     _rank("conv2d", "x", x, "(N,H,W,C)")
     _rank("conv2d", "w", w, "(KH,KW,Cin,Cout)")
     if x.shape[3] != w.shape[2]:
@@ -223,9 +223,9 @@ def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
     name = function.op
     (x,) = _floats(name, x=x)
     _rank(name, "x", x, "(N,H,W,C)")
-    kernel = _pair(name, "kernel_size", kernel_size, 1)
-    stride = kernel if stride is None else _pair(name, "stride", stride, 1)
-    padding = _pair(name, "padding", padding, 0)
+    kernel = pair(name, "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else pair(name, "stride", stride, 1)
+    padding = pair(name, "padding", padding, 0)
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         raise ValueError(
             f"{name}: padding {padding} is more than half of the window {kernel}, so that some "
@@ -246,8 +246,8 @@ def shortcut(x, stride: int, channels: int) -> Tensor:
     """Option A of He et al. 2015, section 4.2: subsample x (N,H,W,C), zero-pad to `channels`."""
     (x,) = _floats("shortcut", x=x)
     _rank("shortcut", "x", x, "(N,H,W,C)")
-    if stride < 1:
-        raise ValueError(f"shortcut: stride must be at least 1, but is {stride}")
+    if not isinstance(stride, int) or stride < 1:
+        raise ValueError(f"shortcut: stride must be an integer of at least 1, but is {stride!r}")
     if channels < x.shape[3]:
         raise ValueError(f"shortcut: cannot pad {x.shape[3]} channels to {channels}")
     return Shortcut(stride=stride, channels=channels)(x)
@@ -284,7 +284,7 @@ def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
         raise ValueError(f"cross_entropy: label_smoothing is 0 to 1, but is {label_smoothing}")
     if len(labels) == 0:
         raise ValueError("cross_entropy: the batch is empty, its mean loss is not defined")
-    # Reading labels back from a GPU would stop it at every step: there the loader has checked them.
+    # Reading labels back from a GPU would stop it at every step; those of a Dataset are checked.
     if isinstance(labels, np.ndarray) and not (
         0 <= labels.min() and labels.max() < logits.shape[1]
     ):
@@ -316,16 +316,16 @@ def _rank(op: str, name: str, tensor: Tensor, axes: str) -> None:
         raise ValueError(f"{op}: {name} must be {axes}, {rank} axes, but is {tensor.shape}")
 
 
-def _pair(op: str, name: str, value, least: int) -> tuple[int, int]:
-    """An int or a pair of ints as a pair, each at least `least`."""
-    pair = (value, value) if isinstance(value, int | np.integer) else tuple(value)
-    whole = all(isinstance(v, int | np.integer) for v in pair)
-    if len(pair) != 2 or not whole or min(pair) < least:
+def pair(op: str, name: str, value, least: int) -> tuple[int, int]:
+    """An int, or a pair of ints for (H, W), as a pair; each must be at least `least`."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    whole = all(isinstance(v, int | np.integer) for v in values)
+    if len(values) != 2 or not whole or min(values) < least:
         raise ValueError(
             f"{op}: {name} must be an integer or a pair of integers, at least {least}, "
             f"but is {value!r}"
         )
-    return int(pair[0]), int(pair[1])
+    return int(values[0]), int(values[1])
 
 
 def _fits(op: str, x: Tensor, kernel, padding) -> None:

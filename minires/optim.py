@@ -29,8 +29,8 @@ class SGD:
     momentum, weight_decay : float
     nesterov : bool
         Needs momentum > 0.
-    decay_vectors : bool
-        False spares the parameters with one axis, batch norm's scale and shift and all biases,
+    decay_norm_bias : bool
+        False spares batch norm's scale and shift and all biases (the parameters with one axis)
         from weight decay. The paper, like PyTorch, decays all.
     """
 
@@ -41,11 +41,9 @@ class SGD:
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
         nesterov: bool = False,
-        decay_vectors: bool = True,
+        decay_norm_bias: bool = True,
     ):
-        if isinstance(params, Tensor):
-            raise TypeError("SGD: params must be a Module or a list of Parameters, not one Tensor")
-        self.params = params.parameters() if isinstance(params, Module) else list(params)
+        self.params = _listed("SGD", params)
         if not self.params:
             raise ValueError("SGD: there are no parameters to optimise")
         settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
@@ -58,7 +56,7 @@ class SGD:
             raise ValueError("SGD: nesterov needs a momentum above 0")
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
         self.weight_decays = [
-            weight_decay if decay_vectors or parameter.ndim > 1 else 0.0
+            weight_decay if decay_norm_bias or parameter.ndim > 1 else 0.0
             for parameter in self.params
         ]
         self.velocities = [backend.xp().zeros_like(parameter.data) for parameter in self.params]
@@ -92,13 +90,19 @@ def clip_grad_norm(params: Module | Iterable[Parameter], max_norm: float) -> flo
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm: max_norm must not be negative, but is {max_norm}")
-    params = params.parameters() if isinstance(params, Module) else params
+    params = _listed("clip_grad_norm", params)
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
-    norm = sqrt(sum(float((g * g).sum()) for g in gradients))
+    norm = sqrt(float(sum((g * g).sum(dtype="f8") for g in gradients)))
     if norm > max_norm:
         for gradient in gradients:
             gradient *= max_norm / norm
     return norm
+
+
+def _listed(name: str, params: Module | Iterable[Parameter]) -> list[Parameter]:
+    if isinstance(params, Tensor):
+        raise TypeError(f"{name}: params must be a Module or a list of Parameters, not one Tensor")
+    return params.parameters() if isinstance(params, Module) else list(params)
 
 
 def constant(lr: float) -> Schedule:

@@ -49,7 +49,7 @@ class Tensor:
         (tensors that no operation made) and after `retain_grad`.
     requires_grad : bool
         True for leaves that asked for it and for all that was computed from them.
-    creator : Function or None
+    grad_fn : Function or None
         The operation that made this tensor; None for a leaf.
 
     Raises
@@ -70,13 +70,13 @@ class Tensor:
             )
         self.requires_grad = bool(requires_grad)
         self.grad = None
-        self.creator: Function | None = None
+        self.grad_fn: Function | None = None
 
     @classmethod
-    def _made_by(cls, creator: Function | None, data) -> "Tensor":
-        tensor = Tensor.__new__(Tensor)
-        tensor.data, tensor.grad, tensor.creator = data, None, creator
-        tensor.requires_grad = creator is not None
+    def _made_by(cls, grad_fn: Function | None, data) -> "Tensor":
+        tensor = Tensor.__new__(Tensor)  # not cls: what a Parameter computes is no Parameter
+        tensor.data, tensor.grad, tensor.grad_fn = data, None, grad_fn
+        tensor.requires_grad = grad_fn is not None
         return tensor
 
     # What it is
@@ -105,8 +105,8 @@ class Tensor:
         return len(self.data)
 
     def __repr__(self) -> str:
-        made = f", made by {self.creator.name}" if self.creator else ""
-        grad = ", requires_grad=True" if self.requires_grad and not self.creator else ""
+        made = f", made by {self.grad_fn.name}" if self.grad_fn else ""
+        grad = ", requires_grad=True" if self.requires_grad and not self.grad_fn else ""
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
         return f"Tensor({values}, {self.dtype}{grad}{made})"
 
@@ -156,7 +156,7 @@ class Tensor:
                 "backward() on a tensor that requires no gradient: none of the tensors it was "
                 "computed from has requires_grad=True, or it was computed inside no_grad()"
             )
-        xp = self.creator.xp if self.creator else backend.xp()
+        xp = self.grad_fn.xp if self.grad_fn else backend.xp()
         if gradient is None:
             if self.size != 1:
                 raise ValueError(
@@ -165,15 +165,23 @@ class Tensor:
                 )
             gradient = xp.ones(self.shape, self.dtype)
         else:
-            gradient = xp.array(getattr(gradient, "data", gradient), self.dtype)
+            gradient = xp.array(
+                gradient.data if isinstance(gradient, Tensor) else gradient, self.dtype
+            )
             if gradient.shape != self.shape:
                 raise ValueError(
                     f"backward(gradient): the gradient is {gradient.shape}, the tensor {self.shape}"
                 )
-        if self.creator is None:
-            self.grad = gradient if self.grad is None else self.grad + gradient
+        if self.grad_fn is None:
+            self.accumulate(gradient)
         else:
-            backpropagate(self.creator, gradient, retain_graph)
+            backpropagate(self.grad_fn, gradient, retain_graph)
+
+    def accumulate(self, gradient) -> None:
+        """Add an array to `grad`."""
+        if self.grad is not None:
+            gradient = self.grad + gradient
+        self.grad = backend.xp().asarray(gradient) if self.ndim == 0 else gradient
 
     def detach(self) -> "Tensor":
         """The same values, cut off from the graph: no gradient flows through the result."""
@@ -183,8 +191,8 @@ class Tensor:
         """Have `backward` keep the gradient of this inner tensor in `grad`, as for a leaf."""
         if not self.requires_grad:
             raise RuntimeError("retain_grad() on a tensor that requires no gradient")
-        if self.creator is not None:
-            self.creator.retained = self
+        if self.grad_fn is not None:
+            self.grad_fn.retained = self
 
     # Arithmetic
 
@@ -292,7 +300,10 @@ class Tensor:
     def __getitem__(self, key) -> "Tensor":
         """NumPy's indexing; an index may be an integer Tensor."""
         parts = key if isinstance(key, tuple) else (key,)
-        parts = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+        parts = tuple(
+            _as_data(part) if isinstance(part, Tensor | list | np.ndarray) else part
+            for part in parts
+        )
         return Index(key=parts)(self)
 
     def __setitem__(self, key, value) -> None:

@@ -169,7 +169,7 @@ class TestNoGrad:
         x = leaf(3)
         with no_grad():
             y = x * 2
-        assert not y.requires_grad and y.creator is None
+        assert not y.requires_grad and y.grad_fn is None
         assert (x * 2).requires_grad
         with pytest.raises(RuntimeError, match="inside no_grad"):
             y.backward(np.ones(3))
@@ -236,7 +236,7 @@ class TestKeeping:
     def test_saved_arrays_are_freed_by_backward_unless_the_graph_is_retained(self, retain):
         x, c = leaf(3), cotangent(3)
         y = (x * 2).exp() * 3
-        saved = weakref.ref(y.creator.parents[0].saved[0])  # exp's output
+        saved = weakref.ref(y.grad_fn.parents[0].saved[0])  # exp's output
         y.backward(c, retain_graph=retain)
         assert (saved() is not None) == retain
 
@@ -246,4 +246,11 @@ class TestKeeping:
         array = weakref.ref(inner.data)
         y = inner.exp()
         del inner
-        assert array() is None and y.creator is None
+        assert array() is None and y.grad_fn is None
+
+
+def test_the_gradient_of_a_number_used_twice_is_an_array():
+    scale = Tensor(np.array(2.0), requires_grad=True)
+    for _ in range(2):
+        (scale * scale).backward()
+    assert isinstance(scale.grad, np.ndarray) and scale.grad == 8.0

@@ -12,9 +12,6 @@ TINY = (
 ).split()
 
 
-SMALL = ["--image-size", "8"]
-
-
 def run(capsys, *arguments) -> tuple[int, str, str]:
     status = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
@@ -25,7 +22,7 @@ def test_train_then_eval_agree(tmp_path, capsys):
     """The weight file itself says network, data set and normalisation."""
     status, out, _ = run(capsys, "train", *TINY, "--epochs", 1, "--out", tmp_path)
     assert status == 0 and "shapes, the built-in synthetic set" in out
-    status, out, _ = run(capsys, "eval", "--weights", tmp_path / "last.safetensors", *SMALL)
+    status, out, _ = run(capsys, "eval", "--weights", tmp_path / "last.safetensors")
     assert status == 0
     assert re.search(r"shapes.*1,000 test images\nmodel +resnet8, 75,290 parameters", out)
     assert re.search(r"normalised per-pixel", out)
@@ -79,6 +76,27 @@ def test_auto_does_not_hide_damaged_data(tmp_path):
         data.load("auto", tmp_path, download=False)
 
 
+def test_resume_needs_only_the_directory(tmp_path, capsys):
+    """All settings come from the checkpoint; the paths and the checkpoint interval may change."""
+    run(capsys, "train", *TINY, "--steps", 6, "--lr", 0.05, "--out", tmp_path)
+    more = ["--resume", "--out", tmp_path, "--checkpoint-every", 3]
+    status, out, _ = run(capsys, "train", *more)
+    assert status == 0 and "resumed   at iteration 6" in out and "done" in out
+    status, _, err = run(capsys, "train", *more, "--lr", 0.1)
+    assert status == 1 and "lr was 0.05 and is now 0.1" in err
+
+
+def test_resume_without_a_checkpoint_starts_and_says_so(tmp_path, capsys):
+    status, out, _ = run(capsys, "train", *TINY, "--steps", 1, "--resume", "--out", tmp_path)
+    assert status == 0 and "resumed   nothing" in out
+
+
+def test_debugging_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("MINIRES_DEBUG", "1")
+    with pytest.raises(ValueError, match="no network"):
+        main(["train", "--model", "resnet21"])
+
+
 def test_info_names_every_backend_and_why_it_does_not_work(capsys, tmp_path):
     status, out, _ = run(capsys, "info", "--data-dir", tmp_path)
     assert status == 0
@@ -101,7 +119,8 @@ def test_default_directories_are_numbered(tmp_path, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["train", *TINY, "--epochs", 1, "--steps", 1], "--epochs or --steps, not both"),
-        (["train", "--model", "resnet21", "--dataset", "shapes"], "no network is named 'resnet21'"),
+        (["train", "--model", "resnet21"], "no network is named 'resnet21'"),
+        (["train", *TINY, "--label-smoothing", 2], "label_smoothing is 0 to 1"),
         (["train", *TINY, "--backend", "emulator"], "backend 'emulator' does not work here"),
         (
             ["eval", "--weights", "missing.safetensors"],
@@ -120,6 +139,6 @@ def test_bad_input_gets_a_sentence_and_status_1(arguments, message, tmp_path, mo
 def test_weights_of_another_network_are_refused(tmp_path, capsys):
     run(capsys, "train", *TINY, "--steps", 1, "--out", tmp_path)
     weights = tmp_path / "last.safetensors"
-    options = ["--model", "resnet14", "--weights", weights, *SMALL]
+    options = ["--model", "resnet14", "--weights", weights]
     status, _, err = run(capsys, "eval", *options)
     assert status == 1 and "missing layer1.1.bn1.bias" in err

@@ -111,7 +111,7 @@ def test_a_change_of_the_same_part_of_every_image_is_noticed(part):
 
 def test_a_change_through_a_view_is_noticed():
     x = leaf(4, 6)
-    y = (x.reshape(6, 4).T * 2).exp().sum() + (x.T * x.T).sum()
+    y = (x.reshape(6, 4) * x.reshape(6, 4)).sum()
     x.data[0] = 0
     with pytest.raises(RuntimeError, match=REFUSED):
         y.backward()

@@ -5,7 +5,7 @@ import pytest
 
 from minires import kernels
 from minires.data import Loader, Normalization, load_shapes
-from minires.data.dataset import DataError
+from minires.data.dataset import DataError, Dataset
 
 TRAIN, _ = load_shapes(50, 1, image_size=8)
 NORM = Normalization.make("per-pixel", TRAIN.images)
@@ -42,6 +42,23 @@ def test_a_batch_depends_on_seed_epoch_and_number_alone():
     assert not np.array_equal(whole[0], other)
 
 
+def test_plain_iteration_goes_on_to_the_next_epoch():
+    loader = Loader(TRAIN, NORM, 50, shuffle=True, augment=True)
+    expected = [next(loader.batches(epoch))[0].numpy() for epoch in range(3)]
+    for epoch in range(3):
+        [(x, _)] = loader
+        np.testing.assert_array_equal(x.numpy(), expected[epoch])
+
+
+def test_every_random_choice_has_a_stream_of_its_own():
+    """NumPy pads a short seed with zeros: default_rng((0, 0)) and default_rng(0) are one stream."""
+    loader = Loader(TRAIN, NORM, 50)
+    streams = [np.random.default_rng(0)]
+    streams += [loader._generator(*place) for place in ((0,), (1,), (0, 0), (0, 1), (1, 0))]
+    draws = {rng.integers(2**63) for rng in streams}
+    assert len(draws) == len(streams)
+
+
 @pytest.mark.parametrize(("drop_last", "sizes"), [(False, [16, 16, 16, 2]), (True, [16, 16, 16])])
 def test_the_last_batch(drop_last, sizes):
     loader = Loader(TRAIN, NORM, 16, drop_last=drop_last)
@@ -68,7 +85,11 @@ def test_augmentation_is_a_crop_of_the_padded_image_or_of_its_mirror():
     assert len(tops) > 6 and len(lefts) > 6 and flips == {False, True}
 
 
-def test_augment_kernel_is_its_definition():
+def test_the_augment_kernel_is_its_definition():
+    check_augment()
+
+
+def check_augment() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (6, 5, 7, 3)).astype(np.uint8)
     offsets, flips = rng.integers(0, 5, (6, 2)), rng.random(6) < 0.5
@@ -101,6 +122,14 @@ def test_what_cannot_be_loaded_is_refused_in_words():
         Loader(TRAIN, NORM, 64, drop_last=True)
     with pytest.raises(ValueError, match="no normalisation is named 'mnist'"):
         Normalization.make("mnist")
+    with pytest.raises(ValueError, match=r"\(8, 8, 3\), but these are \(16, 16, 3\)"):
+        Loader(load_shapes(1, 1, image_size=16)[0], NORM)
+    with pytest.raises(DataError, match="labels must be 0 to 9, but run from 0 to 10"):
+        Dataset("wrong", TRAIN.images[:2], np.array([0, 10]), TRAIN.classes)
+    with pytest.raises(DataError, match="one per image"):
+        Dataset("wrong", TRAIN.images[:2], np.array([0]), TRAIN.classes)
+    with pytest.raises(DataError, match="uint8"):
+        Dataset("wrong", TRAIN.images / 255, TRAIN.labels, TRAIN.classes)
     with pytest.raises(DataError, match="no data set is named 'mnist'"):
         load("mnist")
     with pytest.raises(DataError, match="32 x 32"):

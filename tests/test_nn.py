@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minires import Tensor, nn
+from minires import functional as F
 
 
 class Net(nn.Module):
@@ -166,3 +167,10 @@ class TestState:
         net = Net()
         net.load_state_dict({"scale": [5, 6], "elsewhere": 1}, strict=False)
         np.testing.assert_array_equal(net.scale.data, [5, 6])
+
+
+def test_sequential_refuses_what_it_could_not_find_again():
+    with pytest.raises(TypeError, match="part 1 is a function, not a Module; write nn.ReLU"):
+        nn.Sequential(nn.Linear(2, 2), F.relu)
+    with pytest.raises(TypeError, match="part 0 is a list"):
+        nn.Sequential([nn.ReLU()])

@@ -118,3 +118,52 @@ def test_max_pooling_gives_the_gradient_of_a_tie_to_the_first():
     x = Tensor(np.ones((1, 2, 2, 1)), requires_grad=True)
     F.max_pool2d(x, 2).backward(np.full((1, 1, 1, 1), 3.0))
     assert x.grad.ravel().tolist() == [3, 0, 0, 0]
+
+
+@pytest.mark.parametrize("mean", [0, 10])
+def test_sums_over_many_rows_stay_accurate(mean):
+    """131,072 rows, as in batch norm on 128 images of 32 x 32: no error that grows."""
+    from minires.kernels.arrays import column_sum
+
+    x = np.random.default_rng(0).normal(mean, 1, (128, 32, 32, 16)).astype(np.float32)
+    exact = x.sum(axis=(0, 1, 2), dtype=np.float64)
+    magnitude = np.abs(x).sum(axis=(0, 1, 2), dtype=np.float64)
+    assert (np.abs(column_sum(x) - exact) <= 1e-6 * magnitude).all()
+
+
+def test_kernels_get_contiguous_arrays(monkeypatch):
+    from minires.kernels.conv2d import reference
+
+    seen = []
+    original = reference.forward, reference.backward
+    monkeypatch.setattr(
+        reference, "forward", lambda x, w, **o: seen.extend((x, w)) or original[0](x, w, **o)
+    )
+    monkeypatch.setattr(
+        reference, "backward", lambda dy, *rest: seen.append(dy) or original[1](dy, *rest)
+    )
+    rng = np.random.default_rng(0)
+    x = Tensor(rng.standard_normal((3, 5, 5, 2)).transpose(0, 2, 1, 3), requires_grad=True)
+    w = Tensor(rng.standard_normal((4, 2, 3, 3))).transpose(2, 3, 1, 0)
+    y = F.conv2d(x, w)
+    y.transpose(0, 2, 1, 3).backward(rng.standard_normal((3, 3, 3, 4)))
+    assert len(seen) == 3 and all(array.flags.c_contiguous for array in seen)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_sgd_kernel_is_its_definition(nesterov):
+    check_sgd(nesterov)
+
+
+def check_sgd(nesterov: bool) -> None:
+    rng = np.random.default_rng(0)
+    p, g, v = rng.standard_normal((3, 4, 5))
+    lr, momentum, decay = 0.3, 0.9, 0.01
+    g_decayed = g + decay * p
+    v_new = momentum * v + g_decayed
+    p_new = p - lr * (g_decayed + momentum * v_new if nesterov else v_new)
+    before = g.copy()
+    kernels.load("sgd", "numpy").update([p], [g], [v], lr, momentum, [decay], nesterov)
+    np.testing.assert_allclose(p, p_new)
+    np.testing.assert_allclose(v, v_new)
+    np.testing.assert_array_equal(g, before)

@@ -60,7 +60,7 @@ class TestSGD:
     def test_vectors_are_spared_from_weight_decay_on_request(self, torch):
         ours = parameters()
         theirs = twins(torch, ours)
-        mine = optim.SGD(ours, lr=0.1, weight_decay=0.3, decay_vectors=False)
+        mine = optim.SGD(ours, lr=0.1, weight_decay=0.3, decay_norm_bias=False)
         matrices = [p for p in theirs if p.ndim > 1]
         vectors = [p for p in theirs if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": 0.3}, {"params": vectors}]

@@ -47,42 +47,6 @@ def _assert_close(ours, theirs, tolerance):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale)
 
 
-class TorchResNet(torch.nn.Module):
-    """ResNet-(6n+2), option A, as in the published PyTorch reproduction: NCHW."""
-
-    def __init__(self, n: int):
-        super().__init__()
-        self.conv1 = torch.nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = torch.nn.BatchNorm2d(16)
-        widths = [16, 32, 64]
-        for i, (c, k) in enumerate(zip([16, 16, 32], widths, strict=True), start=1):
-            blocks = [TorchBlock(c if j == 0 else k, k, 2 if i > 1 > j else 1) for j in range(n)]
-            setattr(self, f"layer{i}", torch.nn.Sequential(*blocks))
-        self.linear = torch.nn.Linear(64, 10)
-
-    def forward(self, x):
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(x.mean(dim=(2, 3)))
-
-
-class TorchBlock(torch.nn.Module):
-    def __init__(self, c: int, k: int, stride: int):
-        super().__init__()
-        self.conv1 = torch.nn.Conv2d(c, k, 3, stride, 1, bias=False)
-        self.bn1 = torch.nn.BatchNorm2d(k)
-        self.conv2 = torch.nn.Conv2d(k, k, 3, 1, 1, bias=False)
-        self.bn2 = torch.nn.BatchNorm2d(k)
-        self.stride, self.new = stride, (k - c) // 2
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        if self.stride > 1:
-            pad = (0, 0, 0, 0, self.new, self.new)
-            x = torch.nn.functional.pad(x[:, :, ::2, ::2], pad)
-        return torch.relu(y + x)
-
-
 @pytest.mark.parametrize(
     ("dtype", "lr", "tolerance"), [("float64", 0.1, 1e-9), ("float32", 0.001, 1e-4)]
 )
@@ -94,6 +58,8 @@ def test_resnet20_training_trace(dtype, lr, tolerance):
     """
     ours = models.resnet20()
     ours = ours.double() if dtype == "float64" else ours
+    from torch_resnet import TorchResNet
+
     theirs = TorchResNet(3).to(getattr(torch, dtype))
     state = to_torch_state_dict(ours.state_dict())
     missing = theirs.load_state_dict({k: torch.tensor(v) for k, v in state.items()}, strict=False)

@@ -1,13 +1,18 @@
-"""The tests can fail: each of these bugs, planted into a kernel, is caught by the grid."""
+"""The tests can fail: each of these bugs, planted into a kernel or the engine, is caught."""
 
+import os
+import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
 from cases import CASES
-from test_operations import check_backward, check_forward
+from test_loader import check_augment
+from test_operations import check_backward, check_forward, check_sgd
 
+import minires
 from minires import kernels
 
 BUGS = [  # operation, what is right, what is planted, what that means
@@ -68,6 +73,12 @@ BUGS = [  # operation, what is right, what is planted, what that means
     ("avg_pool2d", "] += share", "] = share", "overlapping windows overwrite"),
     ("avg_pool2d", "dy / (kh * kw)", "dy / kh", "share of a pixel too large"),
     ("global_avg_pool2d", "dy / (h * w)", "dy / h", "share of a pixel too large"),
+    (
+        "batch_norm",
+        "(dx, dgamma, dbeta, du) if",
+        "(dx, dgamma, dbeta, 0 * du) if",
+        "one of two residual gradients dropped",
+    ),
     ("relu", "y > 0", "y >= 0", "gradient where the ReLU is closed"),
     (
         "add",
@@ -79,7 +90,7 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "add",
         "return tuple(unbroadcast(dc, shape) for shape in saved)",
         "return unbroadcast(dc, saved[0]), 0 * unbroadcast(dc, saved[1])",
-        "one residual gradient dropped",
+        "one operand's gradient dropped",
     ),
     (
         "binary",
@@ -144,6 +155,70 @@ def test_a_kernel_planted_unchanged_passes(op, monkeypatch):
     """Otherwise the test above would prove nothing: anything fails that cannot run."""
     plant(op, "", "", monkeypatch)
     assert not any(_fails(case) for case in CASES if case.op == op)
+
+
+ENGINE_BUGS = [  # what is right in function.py, what is planted, what that means
+    ("xp.asarray(pending[parent] + gradient)", "gradient", "an input used twice counted once"),
+    ("return finished[::-1]", "return finished", "outputs after what they depend on"),
+    ("_recording and tensor.requires_grad", "tensor.requires_grad", "recorded inside no_grad"),
+    ("gradient = gradient.copy()", "pass", "two leaves share one array"),
+    ("if fingerprint(saved) != before", "if False", "in-place changes unnoticed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "meaning"), ENGINE_BUGS, ids=[b[2] for b in ENGINE_BUGS]
+)
+def test_a_bug_planted_into_the_engine_is_caught(right, wrong, meaning, tmp_path):
+    """In a copy of the project, against the tests of the engine."""
+    root = Path(minires.__file__).parents[1]
+    for folder in ("minires", "tests"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__py*"))
+    shutil.copytree(kernels.ROOT, tmp_path / "minires" / "kernels")
+    source = (tmp_path / "minires" / "function.py").read_text()
+    assert right in source, f"minires/function.py no longer contains {right!r}"
+    (tmp_path / "minires" / "function.py").write_text(source.replace(right, wrong))
+    tests = [f"tests/test_{name}.py" for name in ("backward", "in_place", "gradcheck")]
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests]
+    run = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True
+    )
+    assert run.returncode == 1 and b"failed" in run.stdout, f"nobody noticed: {meaning}"
+
+
+SGD_BUGS = [
+    ("v *= momentum", "pass", "no momentum"),
+    ("g = g + decay * p", "g = g + p", "weight decay not scaled"),
+    ("lr * (g + momentum * v if nesterov else v)", "lr * v", "Nesterov left out"),
+    ("g = g + decay * p", "g += decay * p", "gradients changed in place"),
+]
+AUGMENT_BUGS = [
+    ("crops[:, :, ::-1]", "crops[:, ::-1]", "flipped upside down"),
+    ("offsets[:, 0], offsets[:, 1]", "offsets[:, 1], offsets[:, 0]", "offsets exchanged"),
+    ("z -= mean", "z *= 1", "mean not subtracted"),
+    (
+        "pad_image(normalize(images, mean, inv_std), (pad, pad))",
+        "normalize(pad_image(images, (pad, pad)), mean[:1, :1], inv_std)",
+        "padded before normalising",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), SGD_BUGS, ids=[b[2] for b in SGD_BUGS])
+def test_a_bug_planted_into_sgd_is_caught(right, wrong, meaning, monkeypatch):
+    plant("sgd", right, wrong, monkeypatch)
+    with pytest.raises(AssertionError):
+        check_sgd(nesterov=False)
+        check_sgd(nesterov=True)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "meaning"), AUGMENT_BUGS, ids=[b[2] for b in AUGMENT_BUGS]
+)
+def test_a_bug_planted_into_augment_is_caught(right, wrong, meaning, monkeypatch):
+    plant("augment", right, wrong, monkeypatch)
+    with pytest.raises(AssertionError):
+        check_augment()
 
 
 def plant(op: str, right: str, wrong: str, monkeypatch) -> None:

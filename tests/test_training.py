@@ -75,8 +75,8 @@ def test_saved_weights_evaluate_to_the_recorded_accuracy(tmp_path):
 
 
 def test_the_loss_falls(tmp_path):
-    history = train(tmp_path, epochs=8, lr=0.05).history
-    assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.2
+    history = train(tmp_path, epochs=12, lr=0.05, augment=False).history
+    assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.5
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
@@ -235,7 +235,7 @@ def test_every_option_of_the_recipe_trains(tmp_path):
         tmp_path,
         shortcut="B",
         nesterov=True,
-        decay_vectors=False,
+        decay_norm_bias=False,
         schedule="one-cycle",
         warm_up=2,
         clip_grad_norm=1.0,
@@ -283,12 +283,13 @@ def test_impossible_settings_are_refused(settings, message):
         Config(**settings)
 
 
-def test_evaluation_restores_the_mode_and_keeps_no_graph():
+def test_evaluation_restores_every_mode_and_changes_nothing():
     model, (_, test) = models.resnet8(), load_shapes(10, 10, image_size=8)
     from minires.data import Normalization
 
     before = model.state_dict()
     model.train()
+    model.bn1.eval()  # frozen on purpose
     evaluate(model, test, Normalization.make("cifar10"))
-    assert model.training and model.bn1.training
+    assert model.training and model.layer1[0].bn1.training and not model.bn1.training
     assert_same_bits(before, model.state_dict())

@@ -15,8 +15,8 @@ COMPUTE = {
 def forward(a, b, kind):
     """c = a (kind) b."""
     c = COMPUTE[kind](a, b)
-    arrays = {"sub": (None, None, None), "mul": (a, b, None)}.get(kind, (a, b, c))
-    return c, (a.shape, b.shape, *arrays, kind)
+    arrays = {"sub": (None, None, None), "mul": (a, b, None), "div": (None, b, c)}
+    return c, (a.shape, b.shape, *arrays.get(kind, (a, b, c)), kind)
 
 
 def backward(dc, saved, needs=(True, True)):

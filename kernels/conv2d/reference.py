@@ -24,10 +24,11 @@ def convolve(xp, w, stride):
     """Convolution of an image that is already padded: Y = X W, block by block."""
     kh, kw, c, k = w.shape
     view = windows(xp, (kh, kw), stride)
+    columns = w.reshape(kh * kw * c, k)
     y = array_module(xp).empty((*view.shape[:3], k), xp.dtype)
     for block in blocks(view):
         rows = view[block].reshape(-1, kh * kw * c)  # the one copy: windows -> rows of X
-        y[block] = (rows @ w.reshape(kh * kw * c, k)).reshape(y[block].shape)
+        y[block] = (rows @ columns).reshape(y[block].shape)
     return y
 
 

@@ -43,10 +43,10 @@ def load(
             if find("cifar10", data_dir) or download:
                 return load("cifar10", data_dir, download)
             why = f" (no CIFAR-10 in {data_dir}, and downloads are switched off)"
-        except DataError:
+        except DataError as error:
             if find("cifar10", data_dir):
                 raise
-            why = f" (no CIFAR-10 in {data_dir}, and it could not be downloaded)"
+            why = f" (no CIFAR-10 in {data_dir}, and it could not be downloaded: {error})"
         name = "shapes"
     if name == "shapes":
         train, test = load_shapes(image_size=image_size)

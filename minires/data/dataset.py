@@ -30,6 +30,24 @@ class Dataset:
     labels: np.ndarray
     classes: tuple[str, ...]
 
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+            raise DataError(
+                f"{self.name}: images must be uint8 (N,H,W,3), but are {images.dtype} "
+                f"{images.shape}"
+            )
+        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+            raise DataError(
+                f"{self.name}: labels must be {len(images)} integers, one per image, but are "
+                f"{labels.dtype} {labels.shape}"
+            )
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
+            raise DataError(
+                f"{self.name}: labels must be 0 to {len(self.classes) - 1}, but run from "
+                f"{labels.min()} to {labels.max()}"
+            )
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -15,7 +15,8 @@ class Loader:
     """Hands out a data set in batches.
 
     Every random choice is a function of (seed, epoch, batch) alone: batch 7 of epoch 3 is the same
-    in a fresh run, a resumed run, and when asked for on its own.
+    in a fresh run, a resumed run, and when asked for on its own. `batches(epoch)` gives a certain
+    epoch; plain iteration (`for x, labels in loader`) the next one each time, from 0 on.
 
     Parameters
     ----------
@@ -49,6 +50,13 @@ class Loader:
             raise ValueError(f"Loader: batch_size must be at least 1, but is {batch_size}")
         self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
         self.shuffle, self.augment, self.seed, self.pad = shuffle, augment, seed, pad
+        self.next_epoch = 0
+        height_width_channels = dataset.images.shape[1:]
+        if normalization.mean.shape not in (height_width_channels, height_width_channels[-1:]):
+            raise ValueError(
+                f"Loader: the {normalization.name} normalisation is made for images of "
+                f"{normalization.mean.shape}, but these are {height_width_channels}"
+            )
         self.mean = backend.asarray(normalization.mean)
         self.inv_std = backend.asarray(normalization.inv_std)
         if len(self) == 0:
@@ -63,7 +71,8 @@ class Loader:
         return int(batches) if self.drop_last else ceil(batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, object]]:
-        return self.batches(epoch=0)
+        epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
+        return self.batches(epoch)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, object]]:
         """The batches of one epoch from batch `start` on.
@@ -75,18 +84,22 @@ class Loader:
         """
         order = np.arange(len(self.dataset))
         if self.shuffle:
-            np.random.default_rng((self.seed, epoch)).shuffle(order)
+            self._generator(epoch).shuffle(order)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             images = backend.asarray(self.dataset.images[chosen])
             labels = backend.asarray(self.dataset.labels[chosen])
-            yield Tensor(self._input(images, (self.seed, epoch, batch))), labels
+            yield Tensor(self._input(images, epoch, batch)), labels
 
-    def _input(self, images, key: tuple[int, ...]):
+    def _generator(self, *place: int) -> np.random.Generator:
+        """A stream of its own for each epoch's order and each batch's augmentation."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=place))
+
+    def _input(self, images, epoch: int, batch: int):
         kernel = backend.kernel("augment")
         if not self.augment:
             return kernel.normalize(images, self.mean, self.inv_std)
-        rng = np.random.default_rng(key)
+        rng = self._generator(epoch, batch)
         offsets = backend.asarray(rng.integers(0, 2 * self.pad + 1, (len(images), 2)))
         flips = backend.asarray(rng.random(len(images)) < 0.5)
         return kernel.forward(images, offsets, flips, self.pad, self.mean, self.inv_std)

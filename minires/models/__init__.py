@@ -4,6 +4,7 @@ from minires.models.cifar import (
     BasicBlock,
     CifarResNet,
     build,
+    parse_name,
     plain20,
     plain32,
     plain44,

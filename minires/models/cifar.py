@@ -48,7 +48,7 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.ZeroPadShortcut(stride, out_channels)
 
     def forward(self, x):
-        residual = self.shortcut(x) if self.shortcut else None
+        residual = None if self.shortcut is None else self.shortcut(x)
         y = self.bn1(self.conv1(x), relu=True)
         return self.bn2(self.conv2(y), residual=residual, relu=True)
 
@@ -107,6 +107,16 @@ def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.M
     ValueError
         If there is no such network.
     """
+    kind, depth = parse_name(name)
+    if kind == "plain":
+        if shortcut not in (None, "none"):
+            raise ValueError(f"{name} is a plain net: it has no shortcuts, so no option {shortcut}")
+        shortcut = "none"
+    return CifarResNet((depth - 2) // 6, num_classes, "A" if shortcut is None else shortcut)
+
+
+def parse_name(name: str) -> tuple[str, int]:
+    """("resnet" or "plain", depth) of a network's name; a ValueError if there is none such."""
     match = re.fullmatch(r"(resnet|plain)([1-9]\d*)", name)
     depth = int(match[2]) if match else 0
     if depth < 8 or depth % 6 != 2:
@@ -115,11 +125,7 @@ def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.M
             f"resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, resnet110, resnet1202, "
             f"plain20, ..."
         )
-    if match[1] == "plain":
-        if shortcut not in (None, "none"):
-            raise ValueError(f"{name} is a plain net: it has no shortcuts, so no option {shortcut}")
-        shortcut = "none"
-    return CifarResNet((depth - 2) // 6, num_classes, "A" if shortcut is None else shortcut)
+    return match[1], depth
 
 
 def _named(name: str):

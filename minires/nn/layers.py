@@ -20,9 +20,11 @@ class Conv2d(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
         super().__init__()
-        pair = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        kernel = F.pair("Conv2d", "kernel_size", kernel_size, least=1)
+        if in_channels < 1 or out_channels < 1:
+            raise ValueError(f"Conv2d: cannot map {in_channels} channels to {out_channels}")
         self.stride, self.padding = stride, padding
-        weight = init.he_normal((*pair, in_channels, out_channels))
+        weight = init.he_normal((*kernel, in_channels, out_channels))
         self.weight = Parameter(weight)
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
 
@@ -30,7 +32,7 @@ class Conv2d(Module):
         y = F.conv2d(x, self.weight, self.stride, self.padding)
         return y if self.bias is None else y + self.bias
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         kh, kw, c, k = self.weight.shape
         return f"{c} -> {k}, {kh}x{kw}, stride {self.stride}, padding {self.padding}"
 
@@ -64,7 +66,7 @@ class BatchNorm2d(Module):
             relu,
         )
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         return f"{self.weight.size}"
 
 
@@ -83,7 +85,7 @@ class Linear(Module):
     def forward(self, x) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         return f"{self.weight.shape[0]} -> {self.weight.shape[1]}"
 
 
@@ -104,7 +106,7 @@ class Dropout(Module):
     def forward(self, x) -> Tensor:
         return F.dropout(x, self.p, self.training)
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
@@ -114,7 +116,7 @@ class _Pool2d(Module):
         self.kernel_size, self.padding = kernel_size, padding
         self.stride = kernel_size if stride is None else stride
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         return f"{self.kernel_size}, stride {self.stride}, padding {self.padding}"
 
 
@@ -156,7 +158,7 @@ class ZeroPadShortcut(Module):
     def forward(self, x) -> Tensor:
         return F.shortcut(x, self.stride, self.channels)
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         return f"stride {self.stride}, {self.channels} channels"
 
 

@@ -40,14 +40,14 @@ class Module:
 
     # What it holds, by dotted name
 
-    def children(self) -> Iterator[tuple[str, "Module"]]:
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Name and module of each direct part."""
         return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Name and module of itself (name "") and of all parts, depth first."""
         yield prefix, self
-        for name, part in self.children():
+        for name, part in self.named_children():
             yield from part.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
@@ -139,7 +139,7 @@ class Module:
                 f"the state does not fit this {type(self).__name__}: "
                 f"missing {_some(missing)}; unknown {_some(unknown)}"
             )
-        values = {name: np.asarray(state[name]) for name in own if name in state}
+        values = {name: backend.to_numpy(state[name]) for name in own if name in state}
         for name, value in values.items():
             if value.shape != own[name].shape:
                 raise ValueError(
@@ -153,12 +153,13 @@ class Module:
 
     def __repr__(self) -> str:
         parts = [
-            f"  ({name}): " + repr(part).replace("\n", "\n  ") for name, part in self.children()
+            f"  ({name}): " + repr(part).replace("\n", "\n  ")
+            for name, part in self.named_children()
         ]
-        inner = "\n" + "\n".join(parts) + "\n" if parts else self.describe()
+        inner = "\n" + "\n".join(parts) + "\n" if parts else self.extra_repr()
         return f"{type(self).__name__}({inner})"
 
-    def describe(self) -> str:
+    def extra_repr(self) -> str:
         """What stands between the brackets of the repr of a layer without parts."""
         return ""
 
@@ -169,6 +170,11 @@ class Sequential(Module):
     def __init__(self, *modules: Module):
         super().__init__()
         for i, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"Sequential: part {i} is a {type(module).__name__}, not a Module; write "
+                    f"nn.ReLU() for F.relu, and Sequential(*modules) for a list"
+                )
             setattr(self, str(i), module)
 
     def forward(self, x):
@@ -177,7 +183,7 @@ class Sequential(Module):
         return x
 
     def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.children())
+        return (module for _, module in self.named_children())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -26,7 +26,9 @@ class Checkpoint:
 
     def restore(self, trainer) -> None:
         """Put a Trainer, made with the same settings, where the saved one was."""
-        model = {k.removeprefix("model."): v for k, v in self.arrays.items() if k[0] == "m"}
+        model = {
+            k.removeprefix("model."): v for k, v in self.arrays.items() if k.startswith("model.")
+        }
         trainer.model.load_state_dict(model)
         for i, velocity in enumerate(trainer.optimizer.velocities):
             velocity[...] = backend.asarray(self.arrays[f"velocity.{i}"])
@@ -51,6 +53,11 @@ def write(trainer) -> None:
     }
     metadata = {"state": json.dumps(state), "config": json.dumps(asdict(trainer.config))}
     write_arrays(trainer.out / NAME, arrays, metadata)
+
+
+def holds_run(out: Path) -> bool:
+    """Whether a run has left something in directory `out` that another would overwrite."""
+    return (out / NAME).exists() or (out / "metrics.csv").exists()
 
 
 def read(out: Path) -> Checkpoint | None:

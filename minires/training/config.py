@@ -3,13 +3,13 @@
 import json
 from dataclasses import asdict, dataclass, fields, replace
 
-from minires import optim
+from minires import models, optim
 
 PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
 PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
 DEEP = 110
 SHAPES_EPOCHS = 6
-PATHS = ("data_dir", "out")  # settings that a resumed run may change
+MAY_CHANGE = ("data_dir", "out", "checkpoint_every")  # from a run to its resumption
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Config:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
-    decay_vectors: bool = True
+    decay_norm_bias: bool = True
     schedule: str = "step"
     warm_up: int | None = None
     clip_grad_norm: float | None = None
@@ -62,8 +62,13 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, but is {value}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, but is {self.seed}")
+        for name in ("seed", "warm_up", "clip_grad_norm", "lr", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} must not be negative, but is {value}")
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is 0 to 1, but is {self.label_smoothing}")
+        models.parse_name(self.model)  # before data are looked for, or downloaded
         if self.schedule not in ("step", "cosine", "one-cycle", "constant"):
             raise ValueError(
                 f"schedule is step, cosine, one-cycle or constant, but is {self.schedule!r}"
@@ -75,7 +80,7 @@ class Config:
 
     def differences(self, earlier: dict) -> list[str]:
         """The settings in which a run that is to be resumed was started differently."""
-        names = [field.name for field in fields(self) if field.name not in PATHS]
+        names = [field.name for field in fields(self) if field.name not in MAY_CHANGE]
         return [
             f"{name} was {earlier.get(name)!r} and is now {getattr(self, name)!r}"
             for name in names

@@ -11,20 +11,23 @@ from minires.tensor import no_grad
 def evaluate(
     model, dataset: Dataset, normalization: Normalization, batch_size: int = 256, progress=None
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy (0 to 1), in evaluation mode; the model's mode is restored.
+    """Mean cross-entropy and accuracy (0 to 1), in evaluation mode; every mode is restored.
 
     `progress`, if given, is called with the number of images after each batch.
     """
-    was_training = model.training
+    modes = [(module, module.training) for _, module in model.named_modules()]
     model.eval()
     metrics = Metrics()
-    with no_grad():
-        for x, labels in Loader(dataset, normalization, batch_size):
-            logits = model(x)
-            metrics.add(F.cross_entropy(logits, labels).data, logits.data, labels)
-            if progress:
-                progress(len(labels))
-    model.train(was_training)
+    try:
+        with no_grad():
+            for x, labels in Loader(dataset, normalization, batch_size):
+                logits = model(x)
+                metrics.add(F.cross_entropy(logits, labels).data, logits.data, labels)
+                if progress:
+                    progress(len(labels))
+    finally:
+        for module, training in modes:
+            module.training = training
     return metrics.read()
 
 

@@ -1,6 +1,7 @@
 """Stopping between two steps: a step that is cut in half could not be resumed to the same bits."""
 
 import signal
+import sys
 import threading
 
 
@@ -28,4 +29,5 @@ class StopAfterStep:
     def _note(self, number, frame) -> None:
         if self.requested:
             raise KeyboardInterrupt
+        print("\nfinishing the step (again: stop at once)", file=sys.stderr, flush=True)
         self.requested = True

@@ -79,7 +79,7 @@ class Trainer:
             config.momentum,
             config.weight_decay,
             config.nesterov,
-            config.decay_vectors,
+            config.decay_norm_bias,
         )
         self.total = config.total_steps(len(self.loader))
         self.schedule = config.learning_rate(self.total, self.model.depth)
@@ -90,7 +90,7 @@ class Trainer:
             saved.restore(self)
 
     def _refuse_conflicts(self, config: Config, resume: bool, saved) -> None:
-        if not resume and any((self.out / name).exists() for name in ("metrics.csv", "checkpoint")):
+        if not resume and checkpoint.holds_run(self.out):
             raise TrainingError(
                 f"{self.out} already holds a training run; go on with it by --resume, or choose "
                 f"another directory with --out"
@@ -120,6 +120,8 @@ class Trainer:
                 if self.step < end:
                     self._train_until(end, epoch, stop)
                 self._finish_epoch(epoch)
+                if stop.requested and self.step < self.total:
+                    raise KeyboardInterrupt
         return self.history[-1]
 
     def _train_until(self, end: int, epoch: int, stop: StopAfterStep) -> None:
@@ -128,7 +130,7 @@ class Trainer:
         done = self.step - epoch * len(self.loader)
         batches = islice(self.loader.batches(epoch, done), end - self.step)
         started, seconds_before, shown = time.perf_counter(), self.seconds, 0.0
-        with self._progress_bar(epoch, done, done + end - self.step) as bar:
+        with self._progress_bar(epoch) as bar:
             for x, labels in batches:
                 self._train_step(x, labels)
                 now = time.perf_counter()
@@ -192,7 +194,7 @@ class Trainer:
         self.metrics, self.seconds = Metrics(), 0.0
         notes = {"model": self.config.model, "dataset": self.config.dataset, "step": str(self.step)}
         notes |= {"shortcut": self.config.shortcut} if self.config.shortcut else {}
-        notes |= {"test_acc": str(test_accuracy)}
+        notes |= {"test_acc": str(test_accuracy), "image_size": str(self.config.image_size)}
         if test_accuracy > self.best or len(self.history) == 1:
             self.best = test_accuracy
             save_weights(self.out / "best.safetensors", self.model, self.normalization, notes)
@@ -209,14 +211,14 @@ class Trainer:
             flush=True,
         )
 
-    def _progress_bar(self, epoch: int, done: int, total: int):
+    def _progress_bar(self, epoch: int):
+        """Over the whole run, so that the time left is the run's."""
         from tqdm import tqdm
 
-        epochs = math.ceil(self.total / len(self.loader))
         return tqdm(
-            desc=f"epoch {epoch + 1}/{epochs}",
-            total=total,
-            initial=done,
+            desc=f"epoch {epoch + 1}/{math.ceil(self.total / len(self.loader))}",
+            total=self.total,
+            initial=self.step,
             unit="step",
             leave=False,
             **bar_settings(),

@@ -14,7 +14,7 @@ class WeightsError(ValueError):
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a reader, or a crash, never sees half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.part")  # one name: what a crash leaves is reused
     with open(partial, "wb") as file:
         file.write(content)
         file.flush()

@@ -1,0 +1,41 @@
+"""ResNet-(6n+2) with option A in PyTorch, as the published reproduction defines it: NCHW."""
+
+import torch
+import torch.nn.functional as TF
+from torch import nn
+
+
+class TorchResNet(nn.Module):
+    """n blocks per stage."""
+
+    def __init__(self, n: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        widths = [16, 32, 64]
+        for i, (c, k) in enumerate(zip([16, 16, 32], widths, strict=True), start=1):
+            blocks = [TorchBlock(c if j == 0 else k, k, 2 if i > 1 > j else 1) for j in range(n)]
+            setattr(self, f"layer{i}", nn.Sequential(*blocks))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean(dim=(2, 3)))
+
+
+class TorchBlock(nn.Module):
+    def __init__(self, c: int, k: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c, k, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(k)
+        self.conv2 = nn.Conv2d(k, k, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(k)
+        self.stride, self.new = stride, (k - c) // 2
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if self.stride > 1:
+            pad = (0, 0, 0, 0, self.new, self.new)
+            x = TF.pad(x[:, :, ::2, ::2], pad)
+        return torch.relu(y + x)

@@ -124,40 +124,10 @@ class TestFiles:
             load_torch_state_dict({"optimizer": value})
 
 
-def torch_resnet(torch, n: int):
-    """ResNet-(6n+2) with option A for x (N,C,H,W), as published PyTorch code writes it."""
-    from torch import nn
+def torch_resnet(n: int):
+    from torch_resnet import TorchResNet
 
-    class Block(nn.Module):
-        def __init__(self, c_in, c, stride):
-            super().__init__()
-            self.conv1 = nn.Conv2d(c_in, c, 3, stride, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(c)
-            self.conv2 = nn.Conv2d(c, c, 3, 1, 1, bias=False)
-            self.bn2 = nn.BatchNorm2d(c)
-            self.stride, self.extra = stride, (c - c_in) // 2
-
-        def forward(self, x):
-            y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-            x = x[:, :, :: self.stride, :: self.stride]
-            return (y + nn.functional.pad(x, (0, 0, 0, 0, self.extra, self.extra))).relu()
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(16)
-            self.layer1 = nn.Sequential(*(Block(16, 16, 1) for _ in range(n)))
-            for name, c in (("layer2", 32), ("layer3", 64)):
-                rest = (Block(c, c, 1) for _ in range(n - 1))
-                setattr(self, name, nn.Sequential(Block(c // 2, c, 2), *rest))
-            self.linear = nn.Linear(64, 10)
-
-        def forward(self, x):
-            x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)).relu())))
-            return self.linear(x.mean((2, 3)))
-
-    return Net().double()
+    return TorchResNet(n).double()
 
 
 class TestParity:
@@ -165,7 +135,7 @@ class TestParity:
     def test_a_whole_resnet20_gives_pytorchs_logits_in_evaluation(self, torch, size):
         net = models.resnet20().double().eval()
         state = random_state(net)
-        theirs = torch_resnet(torch, 3).eval()
+        theirs = torch_resnet(3).eval()
         counters = {n: v for n, v in theirs.state_dict().items() if "num_batches" in n}
         tensors = {name: torch.tensor(v) for name, v in to_torch_state_dict(state).items()}
         theirs.load_state_dict(tensors | counters)
@@ -177,7 +147,7 @@ class TestParity:
 
     def test_a_training_pass_moves_the_running_statistics_as_pytorchs(self, torch):
         torch.manual_seed(0)
-        theirs = torch_resnet(torch, 1)
+        theirs = torch_resnet(1)
         net = models.build("resnet8").double()
         net.load_state_dict(load_torch_state_dict(theirs.state_dict()))
         x = np.random.default_rng(1).standard_normal((4, 8, 8, 3))

@@ -31,11 +31,9 @@ class TorchBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(k)
         self.conv2 = nn.Conv2d(k, k, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(k)
-        self.stride, self.new = stride, (k - c) // 2
+        self.stride, self.extra = stride, (k - c) // 2
 
     def forward(self, x):
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        if self.stride > 1:
-            pad = (0, 0, 0, 0, self.new, self.new)
-            x = TF.pad(x[:, :, ::2, ::2], pad)
-        return torch.relu(y + x)
+        x = x[:, :, :: self.stride, :: self.stride]
+        return torch.relu(y + TF.pad(x, (0, 0, 0, 0, self.extra, self.extra)))

@@ -1,0 +1,60 @@
+"""The README's code runs, and the commands and files that it names exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from minires import cli, data
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_blocks_run_one_after_the_other(monkeypatch, capsys):
+    small = data.load_shapes(128, 32, image_size=8)
+    monkeypatch.setattr(data, "load_shapes", lambda: small)
+    names = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert "epoch 6: test accuracy" in capsys.readouterr().out
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    cells = re.findall(r"`(minires [^`]*)`", README)
+    found = [re.sub(r"^.*(?=minires (train|eval|info))", "", line) for line in lines + cells]
+    real = re.compile(r"minires (train|eval|info)( -|$)(?!-help)")
+    return [line for line in found if real.match(line)]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_command_line_understands(command):
+    cli._parser().parse_args(shlex.split(command)[1:])
+
+
+def test_there_are_commands_to_check():
+    assert len(commands()) >= 6
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/design.md"])
+def test_the_named_files_exist(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    files = re.findall(r"`((?:minires|kernels|tests|docs|benchmarks)/[\w./]+)`", text)
+    missing = [path for path in links + files if not (ROOT / path).exists()]
+    assert not missing
+
+
+def test_ci_runs_exactly_the_readmes_test_command():
+    script = (ROOT / ".ci" / "run").read_text()
+    pattern = re.search(r"grep -m1 '(.*)' README.md", script)[1]
+    matching = [line for line in README.splitlines() if re.search(pattern, line)]
+    assert matching == [
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,parity]' && .venv/bin/pytest"
+    ]

@@ -46,7 +46,8 @@ def load(
         except DataError as error:
             if find("cifar10", data_dir):
                 raise
-            why = f" (no CIFAR-10 in {data_dir}, and it could not be downloaded: {error})"
+            reason = error.__cause__ or error
+            why = f" (no CIFAR-10 in {data_dir}, and it could not be downloaded: {reason})"
         name = "shapes"
     if name == "shapes":
         train, test = load_shapes(image_size=image_size)

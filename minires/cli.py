@@ -66,7 +66,7 @@ def train(resume: bool, download: bool, **settings) -> None:
     try:
         last = trainer.run()
     except KeyboardInterrupt:
-        print(f"stopped at iteration {trainer.step:,}; go on with --resume --out {config.out}")
+        print(f"stopped; go on from the last checkpoint with --resume --out {config.out}")
         raise
     print(
         f"done: test accuracy {100 * last['test_acc']:.2f} % on {config.dataset} "
@@ -79,9 +79,9 @@ def _default_out(settings: dict, resume: bool) -> str:
     dataset = "" if settings["dataset"] == "auto" else f"-{settings['dataset']}"
     base = f"runs/{settings['model']}{dataset}"
     number = 1
-    while checkpoint.holds_run(Path(base if number == 1 else f"{base}-{number}")):
+    while Path(base if number == 1 else f"{base}-{number}").exists():
         number += 1
-    if resume:
+    if resume:  # the last one there is
         number = max(number - 1, 1)
     return base if number == 1 else f"{base}-{number}"
 
@@ -107,18 +107,17 @@ def evaluate_weights(
     if "model" not in options:
         raise ValueError(f"{weights} does not say which network it belongs to; give --model")
     models.parse_name(options["model"])
+    norm = Normalization.from_metadata(metadata)
+    if norm is None and normalization is None:
+        raise ValueError(
+            f"{weights} does not say how its inputs were normalised; give --normalization "
+            f"{'|'.join(NORMALIZATIONS)}"
+        )
     train_set, test_set, note = data.load(
         options["dataset"], options["data_dir"], download, options["image_size"]
     )
     if normalization is not None:
         norm = Normalization.make(normalization, train_set.images)
-    else:
-        norm = Normalization.from_metadata(metadata)
-    if norm is None:
-        raise ValueError(
-            f"{weights} does not say how its inputs were normalised; give --normalization "
-            f"{'|'.join(NORMALIZATIONS)}"
-        )
     net = models.build(options["model"], len(test_set.classes), options["shortcut"])
     net.load_state_dict(arrays)
     print(f"data      {note}, {len(test_set):,} test images")
@@ -176,7 +175,7 @@ def _add_train(commands) -> None:
         argument_default=argparse.SUPPRESS,  # to know what was given, from what was not
     )
     p.set_defaults(command=train, resume=False, download=True)
-    _common_options(p)
+    _common_options(p, DEFAULTS)
     p.add_argument("--out", help="directory of the results (runs/MODEL-DATASET)")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     _option(p, "--epochs", int, "passes over the training set (as many as 64,000 iterations)")
@@ -211,8 +210,9 @@ def _add_eval(commands) -> None:
         "network, data set and normalisation they belong to.",
         argument_default=argparse.SUPPRESS,
     )
+    in_file = dict.fromkeys(("model", "shortcut", "dataset", "image_size"), "what the file says")
     p.set_defaults(command=evaluate_weights)
-    _common_options(p)
+    _common_options(p, DEFAULTS | in_file | {"batch_size": 256})
     p.add_argument("--weights", required=True, metavar="FILE", help="a .safetensors file")
     p.add_argument(
         "--torch-layout", action="store_true", help="PyTorch's names and layout (also .pt, .pth)"
@@ -220,32 +220,22 @@ def _add_eval(commands) -> None:
     p.add_argument("--normalization", choices=NORMALIZATIONS, help="if the file does not say it")
 
 
-def _common_options(p) -> None:
-    _option(p, "--model", str, "resnetD or plainD, D = 6n + 2")
-    _option(p, "--shortcut", str, "of a resnet, where the shape changes (A)", choices=tuple("ABC"))
-    _option(
-        p,
-        "--dataset",
-        str,
-        "auto: CIFAR-10 if found or downloadable, else the built-in shapes",
-        choices=data.NAMES,
-    )
-    _option(p, "--data-dir", str, "where CIFAR lies, or is downloaded to")
+def _common_options(p, defaults: dict) -> None:
+    auto = "auto: CIFAR-10 if found or downloadable, else the built-in shapes"
+    backends = ("auto", *backend.BY_SPEED)
+    _option(p, "--model", str, "resnetD or plainD, D = 6n + 2", defaults)
+    _option(p, "--shortcut", str, "option of a resnet; A if not given", defaults, tuple("ABC"))
+    _option(p, "--dataset", str, auto, defaults, data.NAMES)
+    _option(p, "--data-dir", str, "where CIFAR lies, or is downloaded to", defaults)
     p.add_argument("--no-download", dest="download", action="store_false", help="never download")
-    _option(p, "--image-size", int, "pixels a side, for shapes only")
-    _option(p, "--batch-size", int, "images")
-    _option(
-        p,
-        "--backend",
-        str,
-        "auto: the fastest that works here",
-        choices=("auto", *backend.BY_SPEED),
-    )
+    _option(p, "--image-size", int, "pixels a side, for shapes only", defaults)
+    _option(p, "--batch-size", int, "images", defaults)
+    _option(p, "--backend", str, "auto: the fastest that works here", defaults, backends)
 
 
-def _option(p, flag: str, kind: type, meaning: str, choices=None) -> None:
+def _option(p, flag: str, kind: type, meaning: str, defaults=DEFAULTS, choices=None) -> None:
     """An option of Config, its default in the help text."""
-    default = DEFAULTS[flag.strip("-").replace("-", "_")]
+    default = defaults[flag.strip("-").replace("-", "_")]
     text = f"{meaning} (default: {default})".strip() if default is not None else meaning
     metavar = None if choices else {int: "N", float: "X", str: flag.strip("-").upper()}[kind]
     p.add_argument(flag, type=kind, choices=choices, metavar=metavar, help=text)

@@ -12,8 +12,9 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def fresh_start():
-    """Every test begins on the numpy backend, with the generator at seed 0."""
+def fresh_start(monkeypatch):
+    """Every test begins on the numpy backend, with the generator at seed 0, errors as sentences."""
+    monkeypatch.delenv("MINIRES_DEBUG", raising=False)
     mr.use("numpy")
     mr.seed(0)
 

@@ -12,7 +12,6 @@ from cases import CASES
 from test_loader import check_augment
 from test_operations import check_backward, check_forward, check_sgd
 
-import minires
 from minires import kernels
 
 BUGS = [  # operation, what is right, what is planted, what that means
@@ -167,23 +166,32 @@ ENGINE_BUGS = [  # what is right in function.py, what is planted, what that mean
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "meaning"), ENGINE_BUGS, ids=[b[2] for b in ENGINE_BUGS]
+    ("right", "wrong", "meaning"), ENGINE_BUGS, ids=[bug[2] for bug in ENGINE_BUGS]
 )
 def test_a_bug_planted_into_the_engine_is_caught(right, wrong, meaning, tmp_path):
-    """In a copy of the project, against the tests of the engine."""
-    root = Path(minires.__file__).parents[1]
-    for folder in ("minires", "tests"):
-        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__py*"))
-    shutil.copytree(kernels.ROOT, tmp_path / "minires" / "kernels")
-    source = (tmp_path / "minires" / "function.py").read_text()
+    status, output = run_the_engines_tests(tmp_path, right, wrong)
+    assert status == 1 and "failed" in output, f"nobody noticed: {meaning}"
+
+
+def test_the_engine_planted_unchanged_passes(tmp_path):
+    status, output = run_the_engines_tests(tmp_path, "", "")
+    assert status == 0, output
+
+
+def run_the_engines_tests(folder: Path, right: str, wrong: str) -> tuple[int, str]:
+    """In a copy of the project with `right` replaced by `wrong` in function.py."""
+    root = Path(__file__).parents[1]
+    for part, place in (("minires", ""), ("tests", ""), ("kernels", "minires")):
+        shutil.copytree(root / part, folder / place / part, copy_function=shutil.copyfile)
+    engine = folder / "minires" / "function.py"
+    source = engine.read_text()
     assert right in source, f"minires/function.py no longer contains {right!r}"
-    (tmp_path / "minires" / "function.py").write_text(source.replace(right, wrong))
+    engine.write_text(source.replace(right, wrong))
     tests = [f"tests/test_{name}.py" for name in ("backward", "in_place", "gradcheck")]
     command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests]
-    run = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True
-    )
-    assert run.returncode == 1 and b"failed" in run.stdout, f"nobody noticed: {meaning}"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return run.returncode, run.stdout
 
 
 SGD_BUGS = [

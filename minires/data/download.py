@@ -145,8 +145,10 @@ def _md5(path: Path) -> str:
 @contextlib.contextmanager
 def _locked(part: Path) -> Iterator[BinaryIO]:
     """`part` opened for appending, held by this process alone."""
-    import fcntl  # absent on Windows, where the readers still work
-
+    try:
+        import fcntl
+    except ImportError as error:
+        raise OSError("downloading needs file locks, which Windows does not have") from error
     with part.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

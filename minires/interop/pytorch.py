@@ -61,8 +61,13 @@ def _read(path: Path) -> dict:
 
         return read_arrays(path)[0]
     if path.suffix in (".pt", ".pth", ".th", ".bin"):
-        import torch
-
+        try:
+            import torch
+        except ImportError:
+            raise ValueError(
+                f"{path}: reading a {path.suffix} file needs PyTorch (pip install torch); a "
+                f".safetensors file does not"
+            ) from None
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -6,10 +6,11 @@ killed at any moment leaves the last complete one.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from minires import backend
+from minires.training.config import Config
 from minires.training.evaluate import Metrics
 from minires.training.weights import WeightsError, read_arrays, write_arrays
 
@@ -66,11 +67,14 @@ def read(out: Path) -> Checkpoint | None:
     Raises
     ------
     WeightsError
-        If the file is damaged or no checkpoint.
+        If the file is damaged, no checkpoint, or of another version.
     """
     if not (out / NAME).exists():
         return None
     arrays, metadata = read_arrays(out / NAME)
     if "state" not in metadata:
         raise WeightsError(f"{out / NAME}: a safetensors file, but not a checkpoint of minires")
-    return Checkpoint(arrays, json.loads(metadata["state"]), json.loads(metadata["config"]))
+    config = json.loads(metadata["config"])
+    if config.keys() != {field.name for field in fields(Config)}:
+        raise WeightsError(f"{out / NAME}: the checkpoint of another version of minires")
+    return Checkpoint(arrays, json.loads(metadata["state"]), config)

@@ -90,10 +90,13 @@ class Trainer:
             saved.restore(self)
 
     def _refuse_conflicts(self, config: Config, resume: bool, saved) -> None:
-        if not resume and checkpoint.holds_run(self.out):
+        if saved is None and checkpoint.holds_run(self.out):
+            way = (
+                "go on with it by --resume, or" if not resume else "it has no checkpoint to resume;"
+            )
             raise TrainingError(
-                f"{self.out} already holds a training run; go on with it by --resume, or choose "
-                f"another directory with --out"
+                f"{self.out} already holds a training run; {way} choose another directory "
+                f"with --out"
             )
         if saved is not None and (changed := config.differences(saved.config)):
             raise TrainingError(

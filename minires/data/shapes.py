@@ -328,11 +328,11 @@ def load_shapes(
     Notes
     -----
     How hard it is, measured on the default sizes when the set was calibrated, with the networks
-    written in PyTorch 2.13 (2-core CPU, 2026-11-22, by a script that was not kept; `minires train
-    --dataset shapes` is the same recipe for the networks of minires): 6 epochs of 39 batches of 128, SGD with momentum 0.9, learning rate 0.1 divided
-    by 10 after a half and three quarters of the steps (0.01 for the linear classifier and the
-    MLP), weight decay 1e-4, flips and crops. Test accuracy in percent, one number per seed of the
-    initial weights and the order of the images:
+    written in PyTorch 2.13 (2-core CPU, 2026-11-22, by a script that was not kept): 6 epochs of 39
+    batches of 128, SGD with momentum 0.9, learning rate 0.1 divided by 10 after a half and three
+    quarters of the steps (0.01 for the linear classifier and the MLP), weight decay 1e-4, flips
+    and crops. Test accuracy in percent, one number per seed of the initial weights and the order
+    of the images:
 
     ===================================  ================
     ResNet-20                            99.5, 97.4, 98.9

@@ -164,6 +164,7 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
     retain_graph : bool
         Keep the saved arrays for another backward through the same graph.
     """
+    add = backend.kernel("add").forward
     order = _outputs_first(output)
     pending = {output: dy}  # gradients on their way: of Functions' outputs, and of leaf Tensors
     handed_out = {id(dy)}  # arrays that someone else may hold too: a leaf must not own them
@@ -175,10 +176,10 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
             if parent is None:
                 continue
             if parent in pending:
-                pending[parent] = function.xp.asarray(pending[parent] + gradient)
+                pending[parent] = function.xp.asarray(add(pending[parent], gradient)[0])
                 continue
             if not isinstance(parent, Function):
-                if gradient.base is not None or id(gradient) in handed_out:
+                if isinstance(gradient.base, type(gradient)) or id(gradient) in handed_out:
                     gradient = gradient.copy()
             handed_out.add(id(gradient))
             pending[parent] = gradient

@@ -42,7 +42,8 @@ def forward(
 def backward(dy, saved, needs=(True, True, True, True)):
     """(dx, dgamma, dbeta, dresidual); see the derivation in `__init__.py`."""
     x_hat, gamma, inv_std, y, training, has_residual = saved
-    du = dy if y is None else dy * (y > 0)
+    xp = array_module(dy)
+    du = dy if y is None else xp.where(y > 0, dy, 0)
     dbeta = column_sum(du)
     dgamma = column_sum(du * x_hat)
     dx = None

@@ -1,0 +1,236 @@
+"""Convolution with sums in registers: images copied to cache with their border, no im2col matrix.
+
+Forward and input gradient are one loop nest, `correlate`; both and the weight gradient end in the
+register tile of `kernels/register_tile.py`. Bytes moved: x, w and y once each (a block of rows is
+copied into a scratch buffer that stays in the L2 cache, with its border of zeros, so the innermost
+loop meets no edge).
+
+Bits do not depend on the number of threads: each y is one sum in a fixed order, and the weight
+gradient adds a number of partial sums that follows from the shapes alone.
+"""
+
+from functools import cache
+
+import numba
+import numpy as np
+from numba import prange
+
+from minires.kernels.arrays import output_size
+from minires.kernels.jit import jit
+from minires.kernels.memory import empty, zeros
+from minires.kernels.register_tile import ROWS, WIDE, register_tile
+from minires.kernels.vectors import LANES, clear, copy
+
+SCRATCH_BYTES = 48 << 10
+"""How much of an image is copied at a time: it stays in the L2 cache, most of it in L1."""
+
+PARTIAL_SUMS = 16
+"""Into how many sums the weight gradient is divided among the threads."""
+
+
+def forward(x, w, stride=(1, 1), padding=(0, 0)):
+    """y = conv(x, w); see the contract in `__init__.py`."""
+    sizes = zip(x.shape[1:3], w.shape, stride, padding, strict=False)
+    ho, wo = (output_size(*size) for size in sizes)
+    y = empty((x.shape[0], ho, wo, w.shape[3]), x.dtype)
+    correlate(x, w, y, stride, padding)
+    return y, (x, w, stride, padding)
+
+
+def backward(dy, saved, needs=(True, True)):
+    """(dx, dw); see the derivation in `__init__.py`."""
+    x, w, stride, padding = saved
+    dx = input_gradient(dy, w, x.shape, stride, padding) if needs[0] else None
+    dw = weight_gradient(dy, x, w.shape, stride, padding) if needs[1] else None
+    return dx, dw
+
+
+def input_gradient(dy, w, x_shape, stride, padding):
+    """dx, one stride-1 correlation of dy for each residue of the pixel's position.
+
+    Pixel a = h + ph of the padded image meets the filter rows i with i = a modulo sh, and no
+    others. So the pixels of one residue form an image of their own, to which a part of the filter
+    belongs: nothing is multiplied with the zeros that the derivation puts between the pixels of dy.
+    """
+    dx = empty(x_shape, dy.dtype)
+    for h in range(min(stride[0], x_shape[1])):
+        rows, before_h = _taps(h + padding[0], w.shape[0], stride[0])
+        for v in range(min(stride[1], x_shape[2])):
+            columns, before_v = _taps(v + padding[1], w.shape[1], stride[1])
+            part = w[rows][:, columns].transpose(0, 1, 3, 2)
+            correlate(dy, part, dx, (1, 1), (before_h, before_v), (h, v), stride)
+    return dx
+
+
+def _taps(position: int, kernel: int, stride: int) -> tuple[list[int], int]:
+    """The filter rows that meet padded row `position`, last first, and the rows before dy."""
+    taps = list(range(position % stride, kernel, stride))[::-1]
+    return taps, len(taps) - 1 - position // stride
+
+
+def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
+    """y[n, fh + p th, fw + q tw] = sum over i,j,c of x[n, p sh + i - bh, q sw + j - bw, c] w[i,j,c]
+
+    for all p, q for which y has a place; x is zero outside its borders. (sh, sw) = stride,
+    (bh, bw) = before, (fh, fw) = first, (th, tw) = step.
+    """
+    (kh, kw, c, k) = w.shape
+    rows, columns = (-(-(y.shape[i + 1] - first[i]) // step[i]) for i in (0, 1))
+    if kh == 0 or kw == 0:
+        y[:, first[0] :: step[0], first[1] :: step[1]] = 0
+        return
+    if k % LANES:  # whole vectors: filters of zeros are added and their results dropped
+        w_whole = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, -k % LANES)))
+        y_whole = empty((*y.shape[:3], w_whole.shape[3]), y.dtype)
+        correlate(x, w_whole, y_whole, stride, before, first, step)
+        part = (slice(None), slice(first[0], None, step[0]), slice(first[1], None, step[1]))
+        y[part] = y_whole[part][..., :k]
+        return
+    width = (-(-columns // ROWS) * ROWS - 1) * stride[1] + kw
+    block = _rows_per_block(rows, kh, stride[0], width * c * x.itemsize)
+    scratch = empty((numba.get_num_threads(), ((block - 1) * stride[0] + kh) * width * c), x.dtype)
+    filters = empty(w.shape, w.dtype)
+    filters[...] = w
+    row = stride[1] * c if c % LANES == 0 else 0
+    run = _correlation(row, 2 if WIDE and k % (2 * LANES) == 0 else 1)
+    run(x, filters, y, scratch, block, width, (rows, columns), stride, before, first, step)
+
+
+def _rows_per_block(rows: int, kernel: int, stride: int, row_bytes: int) -> int:
+    """How many output rows are computed from one copy: as fit SCRATCH_BYTES, equally divided."""
+    fit = max(1, (SCRATCH_BYTES // row_bytes - kernel) // stride + 1)
+    blocks = -(-rows // fit)
+    return -(-rows // blocks)
+
+
+@cache
+def _correlation(row: int, vectors: int):
+    """`correlate` for one stride between the tile's rows (0: unknown) and one number of vectors."""
+
+    @jit(parallel=True)
+    def correlation(x, w, y, scratch, block, width, size, stride, before, first, step):
+        rows, columns = size
+        kh, kw, c, k = w.shape
+        blocks = (rows + block - 1) // block
+        w_flat = w.reshape(-1)
+        for task in prange(x.shape[0] * blocks):
+            n, p0 = task // blocks, task % blocks * block
+            here = min(block, rows - p0)
+            image, y_flat = scratch[numba.get_thread_id()], y[n].reshape(-1)
+            top, height = p0 * stride[0] - before[0], (here - 1) * stride[0] + kh
+            _copy_rows(x[n], image, top, height, width, before[1])
+            for f in range(0, k, LANES * vectors):
+                for p in range(here):
+                    y_row = ((first[0] + (p0 + p) * step[0]) * y.shape[2] + first[1]) * k + f
+                    for q in range(0, columns, ROWS):
+                        register_tile(
+                            row,
+                            vectors,
+                            image,
+                            (p * stride[0] * width + q * stride[1]) * c,
+                            stride[1] * c,
+                            width * c,
+                            1,
+                            w_flat,
+                            f,
+                            kw * c * k,
+                            k,
+                            y_flat,
+                            y_row + q * step[1] * k,
+                            step[1] * k,
+                            columns - q,
+                            kh,
+                            kw * c,
+                            False,
+                        )
+
+    return correlation
+
+
+@jit
+def _copy_rows(x, scratch, top, rows, width, left):
+    """Rows top ... top + rows - 1, columns -left ... of image x to scratch, zeros outside of x."""
+    h, w, c = x.shape
+    flat = x.reshape(-1)
+    before = min(max(left, 0), width)
+    skipped = max(-left, 0)
+    inside = max(0, min(w - skipped, width - before))
+    for r in range(rows):
+        at = r * width * c
+        if 0 <= top + r < h:
+            clear(scratch, at, before * c)
+            copy(scratch, at + before * c, flat, ((top + r) * w + skipped) * c, inside * c)
+            clear(scratch, at + (before + inside) * c, (width - before - inside) * c)
+        else:
+            clear(scratch, at, width * c)
+
+
+def weight_gradient(dy, x, w_shape, stride, padding):
+    """dw[i,j,c,k] = sum over n,p,q of xp[n, p sh + i, q sw + j, c] dy[n,p,q,k]."""
+    kh, kw, c, k = w_shape
+    if k % LANES:
+        dy = np.pad(dy, ((0, 0), (0, 0), (0, 0), (0, -k % LANES)))
+    n, ho, wo, whole_k = dy.shape
+    width = (wo - 1) * stride[1] + kw
+    block = _rows_per_block(ho, kh, stride[0], width * c * x.itemsize)
+    tasks = n * -(-ho // block)
+    terms = -(-kw * c // ROWS) * ROWS
+    partial = empty((min(PARTIAL_SUMS, tasks), kh, terms, whole_k), x.dtype)
+    size = ((block - 1) * stride[0] + kh) * width * c + terms
+    scratch = zeros((numba.get_num_threads(), size), x.dtype)
+    dw = empty((kh, terms, whole_k), x.dtype)
+    run = _weight_gradient(2 if WIDE and whole_k % (2 * LANES) == 0 else 1)
+    run(x, dy, partial, dw, scratch, block, width, stride, padding, kw)
+    return np.ascontiguousarray(dw[:, : kw * c, :k]).reshape(w_shape)
+
+
+@cache
+def _weight_gradient(vectors: int):
+    """The weight gradient for one number of vectors."""
+
+    @jit(parallel=True)
+    def gradient(x, dy, partial, dw, scratch, block, width, stride, padding, kw):
+        parts, kh, terms, k = partial.shape
+        ho, wo, c = dy.shape[1], dy.shape[2], x.shape[3]
+        blocks = (ho + block - 1) // block
+        tasks = x.shape[0] * blocks
+        for part in prange(parts):
+            total, image = partial[part].reshape(-1), scratch[numba.get_thread_id()]
+            clear(total, 0, len(total))
+            for task in range(part * tasks // parts, (part + 1) * tasks // parts):
+                n, p0 = task // blocks, task % blocks * block
+                here = min(block, ho - p0)
+                top, height = p0 * stride[0] - padding[0], (here - 1) * stride[0] + kh
+                _copy_rows(x[n], image, top, height, width, padding[1])
+                dy_flat = dy[n].reshape(-1)
+                for i in range(kh):
+                    for term in range(0, terms, ROWS):
+                        for f in range(0, k, LANES * vectors):
+                            register_tile(
+                                1,
+                                vectors,
+                                image,
+                                i * width * c + term,
+                                1,
+                                stride[0] * width * c,
+                                stride[1] * c,
+                                dy_flat,
+                                p0 * wo * k + f,
+                                wo * k,
+                                k,
+                                total,
+                                (i * terms + term) * k + f,
+                                k,
+                                ROWS,
+                                here,
+                                wo,
+                                True,
+                            )
+        sums, flat = dw.reshape(-1), partial.reshape(parts, -1)
+        for i in prange(len(sums)):
+            number = flat[0, i]
+            for part in range(1, parts):
+                number += flat[part, i]
+            sums[i] = number
+
+    return gradient

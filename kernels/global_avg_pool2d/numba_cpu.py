@@ -1,0 +1,42 @@
+"""Global average pooling, one image at a time, sums in float64."""
+
+import numpy as np
+from numba import prange
+
+from minires.kernels.jit import jit
+from minires.kernels.memory import empty
+
+
+def forward(x):
+    """y = the mean of each channel of each image."""
+    y = np.empty((x.shape[0], x.shape[3]), x.dtype)
+    _means(x.reshape(len(x), -1, x.shape[3]), y)
+    return y, (x.shape,)
+
+
+def backward(dy, saved, needs=(True,)):
+    """dx = dy / (H W) at every pixel."""
+    ((n, h, w, c),) = saved
+    dx = empty((n, h, w, c), dy.dtype)
+    _spread(dy / (h * w), dx.reshape(n, h * w, c))
+    return (dx,)
+
+
+@jit(parallel=True)
+def _means(x, y):
+    count, pixels, channels = x.shape
+    for n in prange(count):
+        total = np.zeros(channels)
+        for i in range(pixels):
+            for c in range(channels):
+                total[c] += x[n, i, c]
+        for c in range(channels):
+            y[n, c] = total[c] / pixels
+
+
+@jit(parallel=True)
+def _spread(share, dx):
+    for n in prange(len(dx)):
+        for i in range(dx.shape[1]):
+            for c in range(dx.shape[2]):
+                dx[n, i, c] = share[n, c]

@@ -1,0 +1,79 @@
+"""Compile a kernel with Numba, once per machine: the result is kept on disk, the wait is announced.
+
+Numba's own disk cache looks only at the file in which a function stands. Kernels here are made of
+functions from several files, so the cache directory carries a hash of all of them: an edited file
+means a new directory, never stale machine code.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import numba
+from numba.core import event
+
+HERE = Path(__file__).parent
+
+
+@cache
+def cache_directory() -> str:
+    """Where machine code is kept: $NUMBA_CACHE_DIR, or the user's cache directory."""
+    sources = [path for path in sorted(HERE.rglob("*.py")) if "numba" in path.read_text("utf-8")]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(os.environ.get("NUMBA_CACHE_DIR") or Path(home) / "minires") / digest)
+
+
+def jit(function=None, *, parallel: bool = False):
+    """`numba.njit` as all kernels use it: cached on disk, no reordering of float operations.
+
+    With `parallel`, loops over `prange` are shared among the threads. No `fastmath`: it would let
+    the compiler assume that there is no NaN and no infinity.
+    """
+    if function is None:
+        return lambda f: jit(f, parallel=parallel)
+    _announce_compilation()
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, cache_directory()
+    try:
+        return numba.njit(function, cache=True, parallel=parallel, error_model="numpy")
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+class _Announcer(event.Listener):
+    """Says on stderr that a kernel is being compiled, and how long it took."""
+
+    def __init__(self):
+        self.outermost, self.started, self.announced = None, 0.0, False
+
+    def on_start(self, e):
+        function = e.data["dispatcher"].py_func
+        if self.outermost is not None or not function.__module__.startswith("minires.kernels."):
+            return
+        self.outermost, self.started = function, time.perf_counter()
+        if not self.announced:
+            self.announced = True
+            print(
+                "minires: compiling the CPU kernels for this machine; they are kept in "
+                f"{cache_directory()}",
+                file=sys.stderr,
+            )
+        print(f"  {_name(function)} ...", end="", file=sys.stderr, flush=True)
+
+    def on_end(self, e):
+        if self.outermost is e.data["dispatcher"].py_func:
+            print(f" {time.perf_counter() - self.started:.1f} s", file=sys.stderr, flush=True)
+            self.outermost = None
+
+
+@cache
+def _announce_compilation() -> None:
+    event.register("numba:compile", _Announcer())
+
+
+def _name(function) -> str:
+    operation = function.__module__.removeprefix("minires.kernels.").split(".")[0]
+    return f"{operation}: {function.__name__.strip('_').replace('_', ' ')}"

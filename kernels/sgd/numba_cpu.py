@@ -1,0 +1,26 @@
+"""The SGD step in one pass: each parameter, gradient and velocity is read once, all of one dtype
+in one call."""
+
+import numpy as np
+
+from minires.kernels.jit import jit
+from minires.kernels.sgd import reference
+
+
+def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
+    """Update every parameter and velocity in place."""
+    for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
+        if not (p.flags.c_contiguous and g.flags.c_contiguous and v.flags.c_contiguous):
+            reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
+            continue
+        numbers = np.array([lr, momentum, decay], p.dtype)
+        _update(p.reshape(-1), g.reshape(-1), v.reshape(-1), numbers, nesterov)
+
+
+@jit
+def _update(p, g, v, numbers, nesterov):
+    lr, momentum, decay = numbers
+    for i in range(len(p)):
+        gradient = g[i] + decay * p[i]
+        v[i] = momentum * v[i] + gradient
+        p[i] -= lr * (gradient + momentum * v[i] if nesterov else v[i])

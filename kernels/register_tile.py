@@ -26,9 +26,9 @@ its weight gradient, where b is the output gradient and (o, d) walks over the pi
 Numba code cannot say "these sums are registers": the loop is emitted as LLVM instructions below.
 """
 
-import llvmlite.binding
+import numba
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, codegen, types
 from numba.extending import intrinsic
 
 from minires.kernels.vectors import (
@@ -41,7 +41,10 @@ from minires.kernels.vectors import (
     store_vector,
 )
 
-WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+FEATURES = numba.config.CPU_FEATURES or codegen.get_host_cpu_features()
+"""The processor's, or those that NUMBA_CPU_FEATURES gives for another one: "+avx2,+fma,..."."""
+
+WIDE = "+avx512f" in FEATURES
 """Whether there are 32 registers of 16 float32: else two registers hold a vector, or four."""
 
 ROWS = 8 if WIDE else 6

@@ -1,14 +1,17 @@
-"""The command line: minires train | eval | info."""
+"""The command line: minires train | eval | bench | info."""
 
 import argparse
 import os
 import platform
 import sys
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 import minires
 from minires import backend, data, kernels, models
+from minires.bench import TORCH_VARIANTS, Contestant, measure, report
+from minires.bench.measure import sgemm_flops_per_second
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
@@ -130,6 +133,33 @@ def evaluate_weights(
     print(f"test accuracy {100 * accuracy:.2f} % ({right:,} of {len(test_set):,}), loss {loss:.4f}")
 
 
+def bench(
+    model: list[str],
+    batch_size: list[int],
+    backend_names: list[str],
+    threads: list[int | None],
+    against: str | None,
+    out: str | None,
+    **how,
+) -> None:
+    """minires bench: every model x batch size x engine x number of threads, by turns."""
+    engines = [backend.default() if name == "auto" else name for name in backend_names]
+    engines += [f"torch {variant}" for variant in TORCH_VARIANTS if against == "torch"]
+    contestants = [Contestant(*each) for each in product(model, batch_size, engines, threads)]
+    place = Path(out or f"runs/bench-{'-'.join(model)}-batch{'-'.join(map(str, batch_size))}")
+    results = measure(contestants, progress=_progress_note, **how)
+    _progress_note("matrix product")
+    sgemm = sgemm_flops_per_second()
+    _progress_note("")
+    report(results, sgemm, f"minires {' '.join(sys.argv[1:])}", place)
+
+
+def _progress_note(text: str) -> None:
+    """One line on the terminal that the next one overwrites; nothing in a log file."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
 def info(data_dir: str) -> None:
     """minires info."""
     import numpy as np
@@ -160,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_eval(commands)
+    _add_bench(commands)
     p = commands.add_parser("info", help="what works on this machine")
     p.set_defaults(command=info)
     p.add_argument("--data-dir", default=DEFAULTS["data_dir"])
@@ -218,6 +249,55 @@ def _add_eval(commands) -> None:
         "--torch-layout", action="store_true", help="PyTorch's names and layout (also .pt, .pth)"
     )
     p.add_argument("--normalization", choices=NORMALIZATIONS, help="if the file does not say it")
+
+
+def _add_bench(commands) -> None:
+    p = commands.add_parser(
+        "bench",
+        help="time training steps",
+        description="Time training steps (forward, loss, backward, SGD) of every given network, "
+        "batch size and backend, by turns, each in a process of its own. Prints a table, writes "
+        "JSON and a bar chart.",
+    )
+    p.set_defaults(command=bench)
+    auto = [DEFAULTS["backend"]]
+    p.add_argument("--model", nargs="+", default=[DEFAULTS["model"]], metavar="MODEL")
+    p.add_argument("--batch-size", nargs="+", type=_count, default=[128], metavar="N")
+    p.add_argument(
+        "--backend",
+        dest="backend_names",
+        nargs="+",
+        default=auto,
+        choices=("auto", *backend.BY_SPEED),
+        help="auto: the fastest that works here",
+    )
+    p.add_argument(
+        "--threads", nargs="+", type=_count, default=[None], metavar="N", help="(default: all)"
+    )
+    variants = ", ".join(TORCH_VARIANTS)
+    p.add_argument("--against", choices=("torch",), help=f"the same in PyTorch: {variants}")
+    p.add_argument("--rounds", type=_count, default=7, metavar="N", help="turns (default: 7)")
+    p.add_argument(
+        "--steps", type=_count, default=3, metavar="N", help="timed steps a turn (default: 3)"
+    )
+    p.add_argument(
+        "--per-op",
+        dest="per_operation",
+        action="store_true",
+        help="also the time of each operation",
+    )
+    p.add_argument("--out", metavar="PATH", help="of the results, without .json and .png")
+
+
+def _count(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_count.__name__ = "number of at least 1"  # in argparse's message: invalid ... value
 
 
 def _common_options(p, defaults: dict) -> None:

@@ -37,6 +37,49 @@ def learning_curves(history: list[dict], title: str = "") -> bytes:
         axes.legend(frameon=False)
     accuracy = f"test accuracy {100 * last['test_acc']:.2f} %"
     figure.suptitle(f"{title}: {accuracy} after {last['step']:,} iterations")
+    return _png(figure)
+
+
+def bars(groups: dict[str, list[tuple]], quantity: str, title: str = "") -> bytes:
+    """Horizontal bars in groups, each with its value and its middle half.
+
+    Parameters
+    ----------
+    groups : dict
+        Group name -> list of (bar's name, value, low, high, highlighted), drawn from the top.
+    quantity : str
+        What the bars show, with its unit.
+    title : str
+
+    Returns
+    -------
+    bytes
+        A PNG image.
+    """
+    from matplotlib.figure import Figure
+
+    rows = sum(len(bars) for bars in groups.values())
+    figure = Figure(figsize=(9, 0.9 + 0.34 * rows + 0.45 * len(groups)), layout="constrained")
+    parts = figure.subplots(
+        len(groups), 1, squeeze=False, sharex=True, height_ratios=[len(b) for b in groups.values()]
+    )[:, 0]
+    largest = max(high for bars in groups.values() for *_, high, _ in bars)
+    for axes, (group, bars) in zip(parts, groups.items(), strict=True):
+        for place, (_, value, low, high, highlighted) in enumerate(bars):
+            axes.barh(place, value, color="C3" if highlighted else "C7", height=0.7)
+            axes.plot([low, high], [place, place], color="black", linewidth=1)
+            axes.text(high + 0.01 * largest, place, f"{value:,.0f}", va="center", fontsize=9)
+        axes.set_yticks(range(len(bars)), [bar[0] for bar in bars])
+        axes.set_title(group, loc="left", fontsize=10)
+        axes.set_xlim(0, 1.12 * largest)
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+    parts[-1].set_xlabel(quantity)
+    figure.suptitle(title)
+    return _png(figure)
+
+
+def _png(figure) -> bytes:
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()

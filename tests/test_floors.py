@@ -24,6 +24,7 @@ FLOORS = (
     "minires.plots",
     "minires.training",
     "minires.interop",
+    "minires.bench",
     "minires",
     "minires.cli",
     "minires.__main__",

@@ -1,4 +1,4 @@
-"""ResNet-(6n+2) with option A in PyTorch, as the published reproduction defines it: NCHW."""
+"""The yardstick: ResNet-(6n+2) in PyTorch, option A, as the published reproduction defines it."""
 
 import torch
 import torch.nn.functional as TF
@@ -6,15 +6,17 @@ from torch import nn
 
 
 class TorchResNet(nn.Module):
-    """n blocks per stage."""
+    """n blocks per stage, x (N, 3, H, W); without `residual` the plain net beside it."""
 
-    def __init__(self, n: int):
+    def __init__(self, n: int, residual: bool = True):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         widths = [16, 32, 64]
         for i, (c, k) in enumerate(zip([16, 16, 32], widths, strict=True), start=1):
-            blocks = [TorchBlock(c if j == 0 else k, k, 2 if i > 1 > j else 1) for j in range(n)]
+            blocks = [
+                TorchBlock(c if j == 0 else k, k, 2 if i > 1 > j else 1, residual) for j in range(n)
+            ]
             setattr(self, f"layer{i}", nn.Sequential(*blocks))
         self.linear = nn.Linear(64, 10)
 
@@ -25,15 +27,19 @@ class TorchResNet(nn.Module):
 
 
 class TorchBlock(nn.Module):
-    def __init__(self, c: int, k: int, stride: int):
+    """c to k channels."""
+
+    def __init__(self, c: int, k: int, stride: int, residual: bool):
         super().__init__()
         self.conv1 = nn.Conv2d(c, k, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(k)
         self.conv2 = nn.Conv2d(k, k, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(k)
-        self.stride, self.extra = stride, (k - c) // 2
+        self.residual, self.stride, self.extra = residual, stride, (k - c) // 2
 
     def forward(self, x):
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if not self.residual:
+            return torch.relu(y)
         x = x[:, :, :: self.stride, :: self.stride]
         return torch.relu(y + TF.pad(x, (0, 0, 0, 0, self.extra, self.extra)))

@@ -1,0 +1,10 @@
+"""How fast a training step is: minires on its backends, PyTorch beside it, in one interleaved run.
+
+Every contestant is a process of its own, so that its peak memory is its own and no library's
+threads get in another's way. They take turns: in each round each contestant runs a few steps while
+the others wait, so that whatever else the machine does meets all of them alike.
+"""
+
+from minires.bench.contestants import TORCH_VARIANTS, Contestant
+from minires.bench.measure import measure
+from minires.bench.report import report

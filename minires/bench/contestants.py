@@ -1,0 +1,203 @@
+"""What can be timed: a training step of a network, by minires or by PyTorch."""
+
+import importlib.util
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from minires import backend, models, optim
+from minires import functional as F
+from minires.function import Function
+from minires.interop import to_torch_state_dict
+from minires.tensor import Tensor
+
+TORCH_VARIANTS = ("eager", "channels_last", "compile", "bf16")
+"""PyTorch's ways to run the step; bf16 is autocast in channels_last, not the same precision."""
+
+CLASSES, SIZE = 10, 32
+SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One row of the benchmark.
+
+    Attributes
+    ----------
+    model : str
+        A name that `models.build` knows.
+    batch_size : int
+    engine : str
+        A backend of minires, or ``"torch "`` and one of TORCH_VARIANTS.
+    threads : int or None
+        How many threads it may use; None for the library's own choice.
+    """
+
+    model: str
+    batch_size: int
+    engine: str
+    threads: int | None = None
+
+    @property
+    def float32(self) -> bool:
+        """Whether it computes in float32 throughout."""
+        return self.engine != "torch bf16"
+
+    def check(self) -> None:
+        """Raise a sentence if there is no such network, or no such engine on this machine."""
+        models.parse_name(self.model)
+        if self.engine.startswith("torch "):
+            if importlib.util.find_spec("torch") is None:
+                raise ValueError("PyTorch is not installed (pip install '.[parity]')")
+        elif why := backend.problem(self.engine):
+            raise backend.BackendUnavailable(f"backend {self.engine!r} does not work here: {why}")
+
+    def prepare(self) -> "Step":
+        """Build network and batch; imports what it needs. Everybody gets the same of both."""
+        backend.seed(0)
+        backend.use("numpy" if self.engine.startswith("torch ") else self.engine)
+        model = models.build(self.model, CLASSES)
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((self.batch_size, SIZE, SIZE, 3), dtype=np.float32)
+        labels = rng.integers(0, CLASSES, self.batch_size)
+        if self.engine.startswith("torch "):
+            return _TorchStep(self, model, x, labels)
+        return _MiniresStep(model, x, labels)
+
+
+class Step:
+    """A training step: forward, loss, backward, SGD; returns the loss as a number."""
+
+    def __call__(self) -> float:
+        raise NotImplementedError
+
+    def per_operation(self, steps: int) -> dict[str, float]:
+        """Seconds per step of each operation."""
+        raise NotImplementedError
+
+
+class _MiniresStep(Step):
+    def __init__(self, model, x, labels):
+        self.model, self.sgd = model, optim.SGD(model, **SGD)
+        self.x, self.labels = Tensor(backend.asarray(x)), backend.asarray(labels)
+
+    def __call__(self) -> float:
+        loss = F.cross_entropy(self.model(self.x), self.labels)
+        self.sgd.zero_grad()
+        loss.backward()
+        self.sgd.step()
+        return loss.item()
+
+    def per_operation(self, steps: int) -> dict[str, float]:
+        seconds = defaultdict(float)
+        originals = Function.forward, Function.backward, self.sgd.step
+        Function.forward = _timed(originals[0], lambda f, *arrays: _label(f, arrays), seconds)
+        Function.backward = _timed(
+            originals[1], lambda f, dy: f"{_label(f, f.inputs)}, backward", seconds
+        )
+        self.sgd.step = _timed(originals[2], lambda: "SGD", seconds)
+        started = time.perf_counter()
+        try:
+            for _ in range(steps):
+                self()
+        finally:
+            Function.forward, Function.backward, self.sgd.step = originals
+        seconds["the rest: Python, sums of gradients"] = (
+            time.perf_counter() - started - sum(seconds.values())
+        )
+        return {name: total / steps for name, total in seconds.items()}
+
+
+def _timed(function: Callable, label: Callable, seconds: dict) -> Callable:
+    def timed(*args):
+        name, started = label(*args), time.perf_counter()
+        result = function(*args)
+        seconds[name] += time.perf_counter() - started
+        return result
+
+    return timed
+
+
+def _label(function: Function, inputs) -> str:
+    """Operation and shapes; `inputs` are arrays, or the (shape, dtype) of each."""
+    shapes = [getattr(array, "shape", None) or array[0] for array in inputs]
+    if function.op == "conv2d":
+        (kh, kw, c, k), (sh, sw) = shapes[1], function.options["stride"]
+        stride = f", stride {sh}" if (sh, sw) != (1, 1) else ""
+        height, width = shapes[0][1:3]
+        return f"conv2d {kh}x{kw}, {c} to {k} channels{stride}, {height}x{width} pixels"
+    return f"{function.name} {'x'.join(map(str, shapes[0]))}"
+
+
+class _TorchStep(Step):
+    def __init__(self, contestant: Contestant, model, x, labels):
+        import torch
+
+        from minires.bench.torch_resnet import TorchResNet
+
+        if contestant.threads is not None:
+            torch.set_num_threads(contestant.threads)
+        self.torch, variant = torch, contestant.engine.removeprefix("torch ")
+        kind, depth = models.parse_name(contestant.model)
+        self.model = TorchResNet((depth - 2) // 6, residual=kind == "resnet")
+        state = to_torch_state_dict(model.state_dict())
+        self.model.load_state_dict(
+            {name: torch.tensor(value) for name, value in state.items()}, strict=False
+        )
+        self.sgd = torch.optim.SGD(self.model.parameters(), **SGD)
+        self.x = torch.tensor(x).permute(0, 3, 1, 2).contiguous()
+        self.labels = torch.tensor(labels)
+        if variant in ("channels_last", "bf16"):
+            self.model = self.model.to(memory_format=torch.channels_last)
+            self.x = self.x.to(memory_format=torch.channels_last)
+        if variant == "compile":
+            self.model = torch.compile(self.model)
+        self.low_precision = variant == "bf16"
+
+    def __call__(self) -> float:
+        with self.torch.autocast("cpu", self.torch.bfloat16, enabled=self.low_precision):
+            loss = self.torch.nn.functional.cross_entropy(self.model(self.x), self.labels)
+        self.sgd.zero_grad()
+        loss.backward()
+        self.sgd.step()
+        return loss.item()
+
+    def per_operation(self, steps: int) -> dict[str, float]:
+        from torch.profiler import ProfilerActivity, profile
+
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            for _ in range(steps):
+                self()
+        events = profiler.key_averages()
+        return {event.key: event.self_cpu_time_total / 1e6 / steps for event in events}
+
+
+@cache
+def training_flops(model_name: str, image_size: int = SIZE) -> int:
+    """Floating-point operations per image of a training step, in convolutions and linear layers.
+
+    Two per multiply-add; once forward and once for each gradient that is needed: the first layer
+    needs none for the images.
+    """
+    with backend.use("numpy"):
+        model = models.build(model_name, CLASSES)
+        counted = []
+        original = Function.__call__
+
+        def call(function, *inputs):
+            y = original(function, *inputs)
+            if function.op in ("conv2d", "linear"):
+                outputs = y.size * inputs[1].size // inputs[1].shape[-1]
+                counted.append(2 * outputs * (1 + sum(function.needs[:2])))
+            return y
+
+        Function.__call__ = call
+        try:
+            model(Tensor(np.zeros((2, image_size, image_size, 3), np.float32)))
+        finally:
+            Function.__call__ = original
+    return sum(counted) // 2

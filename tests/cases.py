@@ -15,6 +15,9 @@ import torch_operations as T
 from minires import backend
 from minires import functional as F
 
+BACKENDS = [name for name in backend.BY_SPEED if backend.problem(name) is None]
+"""Those that work on this machine."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -84,6 +87,7 @@ CONVOLUTIONS = [  # x (N,H,W,C), kernel, output channels, stride, padding
     ((1, 3, 4, 32), (3, 3), 32, 1, 1),
     ((2, 4, 4, 3), (3, 3), 16, 1, 1),
     ((1, 5, 4, 16), (3, 3), 5, (2, 1), (0, 1)),
+    ((1, 21, 24, 32), (3, 3), 16, 2, 1),  # more rows than are computed at a time
 ]
 POOLS = [  # x, kernel, stride, padding
     ((2, 6, 6, 3), 2, None, 0),
@@ -96,6 +100,7 @@ POOLS = [  # x, kernel, stride, padding
     ((1, 5, 5, 1), 2, 3, 0),  # pixels between the windows
 ]
 BATCHES = [(2, 3, 5, 3), (1, 4, 4, 1), (6, 2), (1, 2, 1, 5), (2, 3, 3, 16), (3, 32)]
+BATCHES += [(3, 20, 10, 16)]  # more rows than a block has
 SHORTCUTS = [
     ((1, 4, 4, 16), 2, 32),
     ((2, 4, 4, 2), 2, 4),

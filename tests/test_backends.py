@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from cases import CASES
+from cases import BACKENDS, CASES
 
 import minires as mr
 from minires import Tensor, backend
-
-BACKENDS = [name for name in backend.BY_SPEED if backend.problem(name) is None]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

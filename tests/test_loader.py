@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from cases import BACKENDS
 
-from minires import kernels
+import minires as mr
+from minires import backend
 from minires.data import Loader, Normalization, load_shapes
 from minires.data.dataset import DataError, Dataset
 
@@ -85,8 +87,10 @@ def test_augmentation_is_a_crop_of_the_padded_image_or_of_its_mirror():
     assert len(tops) > 6 and len(lefts) > 6 and flips == {False, True}
 
 
-def test_the_augment_kernel_is_its_definition():
-    check_augment()
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_augment_kernel_is_its_definition(name):
+    with mr.use(name):
+        check_augment()
 
 
 def check_augment() -> None:
@@ -95,7 +99,13 @@ def check_augment() -> None:
     offsets, flips = rng.integers(0, 5, (6, 2)), rng.random(6) < 0.5
     mean = rng.random((5, 7, 3), np.float32)
     inv_std = rng.random(3, np.float32) + 1
-    y = kernels.load("augment", "numpy").forward(images, offsets, flips, 2, mean, inv_std)
+    arrays = map(backend.asarray, (images, offsets, flips))
+    statistics = map(backend.asarray, (mean, inv_std))
+    y = backend.to_numpy(backend.kernel("augment").forward(*arrays, 2, *statistics))
+    z = backend.to_numpy(
+        backend.kernel("augment").normalize(*map(backend.asarray, (images, mean, inv_std)))
+    )
+    np.testing.assert_allclose(z, (images / 255 - mean) * inv_std, atol=1e-6)
     z = np.zeros((6, 9, 11, 3))
     z[:, 2:7, 2:9] = (images / 255 - mean) * inv_std
     for n, h, w in np.ndindex(6, 5, 7):

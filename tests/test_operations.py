@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from cases import CASES, CONVOLUTIONS, Case
+from cases import BACKENDS, CASES, CONVOLUTIONS, Case
 
-from minires import Tensor, kernels
+import minires as mr
+from minires import Tensor, backend, kernels
 from minires import functional as F
 from minires.gradcheck import gradcheck
 
@@ -151,19 +152,20 @@ def test_kernels_get_contiguous_arrays(monkeypatch):
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_the_sgd_kernel_is_its_definition(nesterov):
-    check_sgd(nesterov)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_sgd_kernel_is_its_definition(name, nesterov):
+    with mr.use(name):
+        check_sgd(nesterov)
 
 
 def check_sgd(nesterov: bool) -> None:
     rng = np.random.default_rng(0)
-    p, g, v = rng.standard_normal((3, 4, 5))
+    p, g, v = map(backend.asarray, rng.standard_normal((3, 4, 5)))
     lr, momentum, decay = 0.3, 0.9, 0.01
     g_decayed = g + decay * p
     v_new = momentum * v + g_decayed
     p_new = p - lr * (g_decayed + momentum * v_new if nesterov else v_new)
     before = g.copy()
-    kernels.load("sgd", "numpy").update([p], [g], [v], lr, momentum, [decay], nesterov)
-    np.testing.assert_allclose(p, p_new)
-    np.testing.assert_allclose(v, v_new)
-    np.testing.assert_array_equal(g, before)
+    backend.kernel("sgd").update([p], [g], [v], lr, momentum, [decay], nesterov)
+    for array, expected in ((p, p_new), (v, v_new), (g, before)):
+        np.testing.assert_allclose(backend.to_numpy(array), backend.to_numpy(expected), rtol=1e-12)

@@ -66,7 +66,7 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "kh - 1 : kh - 1 + ho, kw",
         "stride left out in dx",
     ),
-    ("max_pool2d", "reached += dy", "reached[...] = dy", "overlapping windows overwrite"),
+    ("max_pool2d", "reached += xp", "reached[...] = xp", "overlapping windows overwrite"),
     ("max_pool2d", "-np.inf", "0.0", "padding counts as zero"),
     ("max_pool2d", "i * kw + j", "i * kh + j", "winner's position wrong in a non-square window"),
     ("avg_pool2d", "] += share", "] = share", "overlapping windows overwrite"),
@@ -233,13 +233,115 @@ def test_a_bug_planted_into_augment_is_caught(right, wrong, meaning, monkeypatch
         check_augment()
 
 
-def plant(op: str, right: str, wrong: str, monkeypatch) -> None:
-    """Have `kernels.load` find a copy of the reference in which `right` is replaced by `wrong`."""
-    source = (Path(kernels.__file__).parent / op / "reference.py").read_text()
-    assert right in source, f"kernels/{op}/reference.py no longer contains {right!r}"
+NUMBA_BUGS = [
+    ("conv2d", "kernel, stride))[::-1]", "kernel, stride))", "filter not flipped in dx"),
+    ("conv2d", "- 1 - position // stride", "- position // stride", "pad shifted in dx"),
+    ("conv2d", "in range(min(stride[0], x_shape[1]))", "in range(1)", "rows left out at stride 2"),
+    ("conv2d", "(before_h, before_v), (h, v)", "(before_v, before_h), (h, v)", "pads exchanged"),
+    ("conv2d", "clear(scratch, at, before * c)", "pass", "border not cleared"),
+    ("conv2d", "clear(scratch, at, width * c)", "pass", "rows outside not cleared"),
+    ("conv2d", "top, height = p0 * stride[0]", "top, height = p0", "stride of a block forgotten"),
+    ("conv2d", "(part + 1) * tasks // parts)", "(part + 1) * tasks // parts - 1)", "a task lost"),
+    ("conv2d", "clear(total, 0, len(total))", "pass", "sums not begun at zero"),
+    ("conv2d", "for part in range(1, parts)", "for part in range(2, parts)", "a sum left out"),
+    ("batch_norm", "difference * difference * (", "0 * (", "variance between blocks left out"),
+    (
+        "batch_norm",
+        "where_positive(load(y_flat, at), gradient)",
+        "gradient",
+        "ReLU not in backward",
+    ),
+    (
+        "batch_norm",
+        "gradient = where_positive(fma(centred, s, b), gradient)",
+        "pass",
+        "ReLU not in the sums",
+    ),
+    ("batch_norm", "sums = sums.sum(axis=0)", "sums = sums[0]", "sums of the first part only"),
+    (
+        "batch_norm",
+        "if training:\n                    rest",
+        "if True:\n                    rest",
+        "mean term in evaluation",
+    ),
+    ("batch_norm", "-scale * (dbeta / len(rows))", "0 * scale", "batch norm's mean term dropped"),
+    ("shortcut", "target, 0, len(target)", "target, 0, 0", "pixels between not cleared"),
+    ("shortcut", "channels + low\n", "channels\n", "channels shifted in backward"),
+    ("max_pool2d", "value > best", "value < best", "smallest value"),
+    ("max_pool2d", "i * kernel[1] + j", "i * kernel[0] + j", "winner in a non-square window"),
+    ("avg_pool2d", "dy[n, p, q, c] / (kernel[0] * kernel[1])", "dy[n, p, q, c]", "no mean"),
+    ("avg_pool2d", "max(start, 0)", "max(start, 1)", "first row and column left out"),
+    ("global_avg_pool2d", "dy / (h * w)", "dy / h", "share of a pixel too large"),
+    ("cross_entropy", "- smoothing / classes) * share", ") * share", "smoothing not in backward"),
+    ("cross_entropy", "* picked", "* picked / 2", "half of the loss"),
+]
+
+
+@pytest.mark.parametrize(
+    ("op", "right", "wrong", "meaning"), NUMBA_BUGS, ids=[f"{b[0]}-{b[3]}" for b in NUMBA_BUGS]
+)
+def test_a_bug_planted_into_a_numba_kernel_is_caught(
+    op, right, wrong, meaning, monkeypatch, tmp_path
+):
+    plant_numba(op, right, wrong, monkeypatch, tmp_path)
+    assert any(_fails(case) for case in CASES if case.op == op), f"nobody noticed: {meaning}"
+
+
+@pytest.mark.parametrize("op", sorted({bug[0] for bug in NUMBA_BUGS}))
+def test_a_numba_kernel_planted_unchanged_passes(op, monkeypatch, tmp_path):
+    plant_numba(op, "", "", monkeypatch, tmp_path)
+    assert not any(_fails(case) for case in CASES if case.op == op)
+
+
+NUMBA_SGD_BUGS = [
+    ("momentum * v[i] + gradient", "v[i] + gradient", "momentum left out"),
+    ("g[i] + decay * p[i]", "g[i]", "no weight decay"),
+    ("lr * (gradient + momentum * v[i] if nesterov else v[i])", "lr * v[i]", "no Nesterov"),
+]
+NUMBA_AUGMENT_BUGS = [
+    ("width - 1 - q", "width - q", "flip shifted by a pixel"),
+    ("0 <= h < height", "True", "rows outside of the image"),
+    ("mean[h, w, c]", "mean[p, q, c]", "mean of another pixel"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), NUMBA_SGD_BUGS)
+def test_a_bug_planted_into_numbas_sgd_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
+    plant_numba("sgd", right, wrong, monkeypatch, tmp_path)
+    with pytest.raises(AssertionError):
+        check_sgd(nesterov=False)
+        check_sgd(nesterov=True)
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), NUMBA_AUGMENT_BUGS)
+def test_a_bug_planted_into_numbas_augment_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
+    plant_numba("augment", right, wrong, monkeypatch, tmp_path)
+    with pytest.raises(AssertionError):
+        check_augment()
+
+
+def plant_numba(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
+    """`plant` into the Numba kernel, and compute with it; the user's cache is left alone."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    from minires.kernels import jit
+
+    monkeypatch.setattr(jit, "cache_directory", lambda: str(tmp_path))
+    monkeypatch.setattr("minires.backend._current", "numba")
+    plant(op, right, wrong, monkeypatch, tmp_path / f"{op}.py", "numba_cpu")
+
+
+def plant(
+    op: str, right: str, wrong: str, monkeypatch, path: Path | None = None, file: str = "reference"
+) -> None:
+    """Have `kernels.load` find a copy of a kernel in which `right` is replaced by `wrong`."""
+    source = (Path(kernels.__file__).parent / op / f"{file}.py").read_text()
+    assert right in source, f"kernels/{op}/{file}.py no longer contains {right!r}"
     mutant = types.ModuleType(f"{op}_mutant")
     monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
-    exec(compile(source.replace(right, wrong), f"{op} with a bug", "exec"), mutant.__dict__)
+    source = source.replace(right, wrong)
+    if path is not None:  # Numba keeps its machine code by the file
+        path.write_text(source)
+    exec(compile(source, path or f"{op} with a bug", "exec"), mutant.__dict__)
     original = kernels.load
     monkeypatch.setattr(kernels, "load", lambda o, b: mutant if o == op else original(o, b))
 

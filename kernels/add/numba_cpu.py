@@ -6,6 +6,8 @@ from minires.kernels.add import reference
 from minires.kernels.jit import jit
 from minires.kernels.memory import SMALL, empty
 
+backward = reference.backward  # hands dc on: nothing to compute
+
 
 def forward(a, b):
     """c = a + b."""

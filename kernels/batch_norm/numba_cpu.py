@@ -97,11 +97,11 @@ def backward(dy, saved, needs=(True, True, True, True)):
     dbeta, dgamma = (sums * [np.ones(c), inv_std]).astype(x.dtype)
     dx = None
     if needs[0]:
-        m = len(rows) if training else np.inf  # in evaluation mean and variance are constants
-        of_x = (-scale * inv_std * (dgamma / m)).astype(x.dtype)
-        constant = (-scale * (dbeta / m)).astype(x.dtype)
+        of_x, constant = -scale * inv_std * (dgamma / len(rows)), -scale * (dbeta / len(rows))
         dx = empty(x.shape, x.dtype)
-        _input_gradient(du_rows, rows, mean, scale, beta, of_x, constant, masked, dx, parts)
+        _input_gradient(
+            du_rows, rows, mean, scale, beta, of_x, constant, training, masked, dx, parts
+        )
     return (dx, dgamma, dbeta, du) if has_residual else (dx, dgamma, dbeta)
 
 
@@ -233,8 +233,8 @@ def _part_sums(dy, x, mean, scale, beta, y, has_sign, masked, du, start, stop, s
 
 
 @jit(parallel=True)
-def _input_gradient(du, x, mean, scale, beta, of_x, constant, masked, dx, parts):
-    """dx = scale du + of_x (x - mean) + constant, last part first; du is dy where u > 0."""
+def _input_gradient(du, x, mean, scale, beta, of_x, constant, training, masked, dx, parts):
+    """dx = scale du, in training + of_x (x - mean) + constant; last part first."""
     c = x.shape[1]
     du_flat, x_flat, result = du.reshape(-1), x.reshape(-1), dx.reshape(-1)
     for part in prange(parts):
@@ -247,5 +247,8 @@ def _input_gradient(du, x, mean, scale, beta, of_x, constant, masked, dx, parts)
                 gradient = load(du_flat, at)
                 if masked:
                     gradient = where_positive(fma(centred, s, load(beta, channel)), gradient)
-                rest = fma(load(of_x, channel), centred, load(constant, channel))
-                store(result, at, fma(s, gradient, rest))
+                gradient = s * gradient
+                if training:
+                    rest = fma(load(of_x, channel), centred, load(constant, channel))
+                    gradient = gradient + rest
+                store(result, at, gradient)

@@ -20,9 +20,10 @@ def backward(dy, saved, needs=(True,)):
     """Send dy to the winners: for each of the KH KW positions, one strided addition."""
     winner, (n, h, w, c), (kh, kw), (sh, sw), (ph, pw) = saved
     ho, wo = dy.shape[1:3]
-    dxp = array_module(dy).zeros((n, h + 2 * ph, w + 2 * pw, c), dy.dtype)
+    xp = array_module(dy)
+    dxp = xp.zeros((n, h + 2 * ph, w + 2 * pw, c), dy.dtype)
     for i in range(kh):
         for j in range(kw):
             reached = dxp[:, i : i + (ho - 1) * sh + 1 : sh, j : j + (wo - 1) * sw + 1 : sw]
-            reached += dy * (winner == i * kw + j)
+            reached += xp.where(winner == i * kw + j, dy, 0)
     return (dxp[:, ph : ph + h, pw : pw + w],)

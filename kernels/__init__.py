@@ -11,10 +11,15 @@ and knows no Tensor, no graph and no module. All arrays come C-contiguous; `save
 that the backward needs. The backward returns a tuple with one gradient per array input. `needs` has
 a bool for each: where it is False, None may stand in that place instead of a gradient that nobody
 asked for. It must not write into `dy`. What it returns may be `dy` itself or a view of it, but
-never an array that a later call overwrites.
+never an array that a later call overwrites. What is in `saved` is between a file's own forward and
+backward.
 
 `reference.py` is the definition, in array code that runs on NumPy and on CuPy arrays alike. The
 other files are faster ways to compute the same; where a backend has none, the reference serves.
+
+What several files need stands beside the folders: `arrays.py` for the references; for Numba
+`vectors.py` (registers by name), `register_tile.py` (the inner loop of every convolution), `jit.py`
+(compile once per machine) and `memory.py` (the pool).
 """
 
 import importlib

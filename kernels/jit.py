@@ -8,6 +8,7 @@ means a new directory, never stale machine code.
 import hashlib
 import os
 import sys
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -15,16 +16,38 @@ from pathlib import Path
 import numba
 from numba.core import event
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
 HERE = Path(__file__).parent
 
 
 @cache
 def cache_directory() -> str:
-    """Where machine code is kept: $NUMBA_CACHE_DIR, or the user's cache directory."""
-    sources = [path for path in sorted(HERE.rglob("*.py")) if "numba" in path.read_text("utf-8")]
+    """Where machine code is kept: $NUMBA_CACHE_DIR, or the user's cache directory.
+
+    If that cannot be written: a temporary directory, and each process compiles anew.
+    """
+    sources = [path for path in sorted(HERE.rglob("*.py")) if _is_compiled(path)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(os.environ.get("NUMBA_CACHE_DIR") or Path(home) / "minires") / digest)
+    try:
+        parent = Path(os.environ.get("NUMBA_CACHE_DIR") or _users_cache() / "minires")
+        directory = parent.absolute() / digest
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
+        return tempfile.mkdtemp(prefix="minires-")
+    return str(directory)
+
+
+def _is_compiled(path: Path) -> bool:
+    return path.name == "numba_cpu.py" or path.parent == HERE
+
+
+def _users_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def jit(function=None, *, parallel: bool = False):
@@ -38,9 +61,28 @@ def jit(function=None, *, parallel: bool = False):
     _announce_compilation()
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, cache_directory()
     try:
-        return numba.njit(function, cache=True, parallel=parallel, error_model="numpy")
+        kernel = numba.njit(function, cache=True, parallel=parallel, error_model="numpy")
     finally:
         numba.config.CACHE_DIR = before
+    _save_one_at_a_time(kernel)
+    return kernel
+
+
+def _save_one_at_a_time(kernel) -> None:
+    """Let no two processes write a kernel's cache at once.
+
+    Numba numbers the files of a function's versions: two processes that save float32 and float64
+    at the same moment could take the same number, and the index of one name the code of the other.
+    """
+    save = kernel._cache.save_overload
+
+    def locked_save(signature, data):
+        with open(Path(cache_directory()) / "lock", "w") as lock:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+            save(signature, data)
+
+    kernel._cache.save_overload = locked_save
 
 
 class _Announcer(event.Listener):
@@ -51,7 +93,8 @@ class _Announcer(event.Listener):
 
     def on_start(self, e):
         function = e.data["dispatcher"].py_func
-        if self.outermost is not None or not function.__module__.startswith("minires.kernels."):
+        module = function.__module__ or ""  # None where the source was exec'ed
+        if self.outermost is not None or not module.startswith("minires.kernels."):
             return
         self.outermost, self.started = function, time.perf_counter()
         if not self.announced:

@@ -16,39 +16,68 @@ SMALL = 1 << 16
 ALIGNMENT = 64
 """Every larger array begins at a multiple of this: no vector straddles two cache lines."""
 
-_free: dict[int, list[np.ndarray]] = defaultdict(list)
+LARGER = 1.75
+"""A free block up to so many times as large as needed is taken rather than a new one: the last,
+smaller batch of an epoch needs no memory of its own."""
+
+_free: dict[int, list["_Block"]] = defaultdict(list)
 _reserved = 0
 
 
-class _Loan:
-    """Holds a piece of memory while an array lies in it; gives it back when that is garbage."""
+class _Block:
+    """A piece of memory, as long as it belongs to the pool."""
 
-    def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype):
-        self.memory = memory
-        place = (memory.ctypes.data, False)
+    def __init__(self, size: int):
+        whole = np.empty(size + ALIGNMENT, np.uint8)
+        start = -whole.ctypes.data % ALIGNMENT
+        self.memory, self.size = whole, size
+        self.address = whole.ctypes.data + start
+
+
+class _Loan:
+    """Holds a block while an array lies in it; gives it back when the array is garbage."""
+
+    lent_to_one_array = True
+
+    def __init__(self, block: _Block, shape: tuple[int, ...], dtype: np.dtype):
+        self.block = block
         self.__array_interface__ = {
             "shape": shape,
             "typestr": dtype.str,
-            "data": place,
+            "data": (block.address, False),
             "version": 3,
         }
 
     def __del__(self, free=_free):
-        free[self.memory.nbytes].append(self.memory)
+        free[self.block.size].append(self.block)
 
 
 def empty(shape: tuple[int, ...], dtype) -> np.ndarray:
     """An array with arbitrary contents; its memory returns to the pool when it is garbage."""
-    global _reserved
     dtype = np.dtype(dtype)
     needed = prod(shape) * dtype.itemsize
     if needed < SMALL:
         return np.empty(shape, dtype)
-    size = _rounded(needed)
-    if not _free[size]:
-        _free[size].append(_aligned(size))
-        _reserved += size
-    return np.asarray(_Loan(_free[size].pop(), shape, dtype))
+    return np.asarray(_Loan(_borrow(_rounded(needed)), shape, dtype))
+
+
+def _borrow(size: int) -> _Block:
+    """A free block of this size, or one not much larger, or a new one."""
+    global _reserved
+    try:
+        return _free[size].pop()
+    except IndexError:
+        pass
+    larger = [s for s, blocks in list(_free.items()) if blocks and size < s <= LARGER * size]
+    if larger:
+        return _free[min(larger)].pop()
+    try:
+        block = _Block(size)
+    except MemoryError:
+        release()
+        block = _Block(size)
+    _reserved += size
+    return block
 
 
 def zeros(shape: tuple[int, ...], dtype) -> np.ndarray:
@@ -66,14 +95,10 @@ def reserved() -> int:
 def release() -> None:
     """Give the memory that waits for its next use back to the operating system."""
     global _reserved
-    _reserved -= sum(size * len(blocks) for size, blocks in _free.items())
-    _free.clear()
-
-
-def _aligned(size: int) -> np.ndarray:
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size]
+    for size, blocks in list(_free.items()):
+        while blocks:
+            blocks.pop()
+            _reserved -= size
 
 
 def _rounded(size: int) -> int:

@@ -81,6 +81,8 @@ def register_tile(
     compiling, and 0 if not. A known stride becomes part of the load instructions; ROWS unknown ones
     would need an address register each, more than there are.
     """
+    if not all(kind.ndim == 1 and kind.layout == "C" for kind in (a, b, y)):
+        return None
     row_constant, vectors_constant = row.literal_value, vectors.literal_value
     n = types.intp
     arrays = [(a, n, n, n, n), (b, n, n, n), (y, n, n, n, n, n, types.boolean)]

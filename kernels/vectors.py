@@ -77,9 +77,16 @@ def _bytes(dtype) -> int:
     return dtype.bitwidth // 8
 
 
+def _is_flat(array) -> bool:
+    """Whether neighbouring elements are neighbours in memory; else Numba refuses the call."""
+    return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
+
+
 @intrinsic
 def load(typing, array, index):
     """LANES numbers of the flat `array`, from `index` on."""
+    if not _is_flat(array):
+        return None
 
     def generate(context, builder, signature, args):
         pointer = address(context, builder, signature.args[0], *args)
@@ -91,6 +98,8 @@ def load(typing, array, index):
 @intrinsic
 def store(typing, array, index, value):
     """Write a vector to the flat `array`, from `index` on."""
+    if not _is_flat(array):
+        return None
 
     def generate(context, builder, signature, args):
         pointer = address(context, builder, signature.args[0], *args[:2])
@@ -145,6 +154,8 @@ def clip_negative(typing, value):
 @intrinsic
 def copy(typing, target, i, source, j, count):
     """target[i : i + count] = source[j : j + count], flat arrays that do not overlap (memcpy)."""
+    if not (_is_flat(target) and _is_flat(source) and target.dtype == source.dtype):
+        return None
 
     def generate(context, builder, signature, args):
         to = address(context, builder, signature.args[0], *args[:2])
@@ -158,6 +169,8 @@ def copy(typing, target, i, source, j, count):
 @intrinsic
 def clear(typing, target, i, count):
     """target[i : i + count] = 0 (memset)."""
+    if not _is_flat(target):
+        return None
 
     def generate(context, builder, signature, args):
         to = address(context, builder, signature.args[0], *args[:2])

@@ -48,8 +48,15 @@ def problem(name: str) -> str | None:
             return f"CuPy is installed but cannot be imported ({error})"
         if not available:
             return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
-    if name == "numba" and not _installed("numba"):
-        return "Numba is not installed (pip install numba)"
+    if name == "numba":
+        if not _installed("numba"):
+            return "Numba is not installed (pip install numba)"
+        try:
+            numba = importlib.import_module("numba")
+        except Exception as error:  # a Numba for another NumPy
+            return f"Numba is installed but cannot be imported ({error})"
+        if numba.config.DISABLE_JIT:
+            return "NUMBA_DISABLE_JIT is set, but these kernels cannot run as Python"
     if name != "cupy" and not kernels.own_kernels(name):  # on CuPy arrays the reference itself runs
         return (
             f"this version of minires has no {_IN_WORDS[name]} kernels "

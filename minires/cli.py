@@ -11,7 +11,7 @@ from pathlib import Path
 import minires
 from minires import backend, data, kernels, models
 from minires.bench import TORCH_VARIANTS, Contestant, measure, report
-from minires.bench.measure import sgemm_flops_per_second
+from minires.bench.timing import sgemm_flops_per_second
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
@@ -137,21 +137,28 @@ def bench(
     model: list[str],
     batch_size: list[int],
     backend_names: list[str],
-    threads: list[int | None],
+    threads: list[int],
     against: str | None,
     out: str | None,
     **how,
 ) -> None:
-    """minires bench: every model x batch size x engine x number of threads, by turns."""
+    """minires bench: every network x batch size x number of threads x engine, by turns."""
     engines = [backend.default() if name == "auto" else name for name in backend_names]
     engines += [f"torch {variant}" for variant in TORCH_VARIANTS if against == "torch"]
-    contestants = [Contestant(*each) for each in product(model, batch_size, engines, threads)]
-    place = Path(out or f"runs/bench-{'-'.join(model)}-batch{'-'.join(map(str, batch_size))}")
+    rows = product(dict.fromkeys(model), dict.fromkeys(batch_size), dict.fromkeys(threads))
+    contestants = [Contestant(*row[:2], e, row[2]) for row in rows for e in dict.fromkeys(engines)]
+    words = ["--model", *model, "--batch-size", *batch_size, "--backend", *backend_names]
+    words += ["--threads", *threads] + ["--against", against] * (against is not None)
+    words += ["--rounds", how["rounds"], "--steps", how["steps"]]
+    words += ["--per-op"] * how["per_operation"]
+    names = [*model, *(f"batch{size}" for size in batch_size), *backend_names]
+    place = Path(out or "-".join(["runs/bench", *names, *filter(None, [against])]))
+    place.parent.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
     results = measure(contestants, progress=_progress_note, **how)
     _progress_note("matrix product")
     sgemm = sgemm_flops_per_second()
     _progress_note("")
-    report(results, sgemm, f"minires {' '.join(sys.argv[1:])}", place)
+    report(results, sgemm, " ".join(["minires bench", *map(str, words)]), place)
 
 
 def _progress_note(text: str) -> None:
@@ -271,8 +278,14 @@ def _add_bench(commands) -> None:
         choices=("auto", *backend.BY_SPEED),
         help="auto: the fastest that works here",
     )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     p.add_argument(
-        "--threads", nargs="+", type=_count, default=[None], metavar="N", help="(default: all)"
+        "--threads",
+        nargs="+",
+        type=_count,
+        default=[cores or 1],
+        metavar="N",
+        help="(default: one per logical core)",
     )
     variants = ", ".join(TORCH_VARIANTS)
     p.add_argument("--against", choices=("torch",), help=f"the same in PyTorch: {variants}")

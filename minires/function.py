@@ -58,7 +58,7 @@ class Function:
         self.options = options
         self.name = options.get("kind") or self.op or type(self).__name__.lower()
         self.kernel = backend.kernel(self.op) if self.op else None
-        self.xp = backend.xp()
+        self.xp, self.add = backend.xp(), backend.kernel("add").forward
         self.saved: tuple = ()
         self.needs: tuple[bool, ...] = ()
         self.parents: tuple = ()
@@ -164,7 +164,6 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
     retain_graph : bool
         Keep the saved arrays for another backward through the same graph.
     """
-    add = backend.kernel("add").forward
     order = _outputs_first(output)
     pending = {output: dy}  # gradients on their way: of Functions' outputs, and of leaf Tensors
     handed_out = {id(dy)}  # arrays that someone else may hold too: a leaf must not own them
@@ -172,14 +171,16 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
         dy = pending.pop(function)
         if function.retained is not None:
             pending[function.retained] = dy.copy()
+        saved = function.saved
         for parent, gradient in zip(function.parents, function.gradients(dy), strict=True):
             if parent is None:
                 continue
             if parent in pending:
-                pending[parent] = function.xp.asarray(add(pending[parent], gradient)[0])
+                total, _ = function.add(pending[parent], gradient)
+                pending[parent] = function.xp.asarray(total)
                 continue
             if not isinstance(parent, Function):
-                if isinstance(gradient.base, type(gradient)) or id(gradient) in handed_out:
+                if id(gradient) in handed_out or not _is_fresh(gradient, saved):
                     gradient = gradient.copy()
             handed_out.add(id(gradient))
             pending[parent] = gradient
@@ -187,6 +188,12 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
             function.free()
     for tensor, gradient in pending.items():
         tensor.accumulate(gradient)
+
+
+def _is_fresh(gradient, saved: tuple) -> bool:
+    """Whether a leaf may own this array: its memory is its own, and nobody has saved it."""
+    own = gradient.base is None or hasattr(gradient.base, "lent_to_one_array")  # kernels/memory.py
+    return own and not any(gradient is value for value in saved)
 
 
 def _outputs_first(output: Function) -> list[Function]:

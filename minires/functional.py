@@ -232,6 +232,8 @@ def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
             f"windows would hold no pixel"
         )
     _fits(name, x, kernel, padding)
+    if 0 in x.shape[1:3]:
+        raise ValueError(f"{name}: x {x.shape} has no pixels")
     return function(kernel=kernel, stride=stride, padding=padding)(x)
 
 

@@ -254,3 +254,26 @@ def test_the_gradient_of_a_number_used_twice_is_an_array():
     for _ in range(2):
         (scale * scale).backward()
     assert isinstance(scale.grad, np.ndarray) and scale.grad == 8.0
+
+
+def test_a_leaf_owns_its_gradient_whatever_backward_returns():
+    """Views without an array as their base, and what the Function itself has saved."""
+    from minires.function import Function
+
+    buffer = np.zeros((2, 3))
+
+    class Odd(Function):
+        def forward(self, x, y):
+            self.saved = (np.full((2, 3), 7.0),)
+            return x + y
+
+        def backward(self, dy):
+            strided = np.lib.stride_tricks.as_strided(buffer, (2, 3), buffer.strides)
+            return strided, self.saved[0]
+
+    x, y = (Tensor(np.ones((2, 3)), requires_grad=True) for _ in range(2))
+    function = Odd()
+    function(x, y).backward(np.ones((2, 3)), retain_graph=True)
+    x.grad += 1
+    y.grad += 1
+    assert not buffer.any() and (function.saved[0] == 7).all()

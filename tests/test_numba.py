@@ -286,3 +286,85 @@ def test_auto_and_info_choose_numba_on_a_cpu(capsys):
     printed = capsys.readouterr().out
     assert "default: numba" in printed
     assert f"works; kernels of its own for {len(OWN)} of" in printed
+
+
+def test_more_channels_than_rows_have_blocks():
+    """Batch norm of 16 rows of 8,192 channels: no part without a row."""
+    x = np.random.default_rng(0).standard_normal((16, 8192)).astype(np.float32)
+    ones, mean, var = np.ones(8192, np.float32), np.zeros(8192), np.ones(8192)
+    with mr.use("numba"):
+        y = F.batch_norm(x, ones, 0 * ones, mean, var, training=True).numpy()
+    np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5), atol=1e-5)
+    np.testing.assert_allclose(mean, 0.1 * x.mean(0), atol=1e-6)
+
+
+def test_an_empty_batch_has_an_empty_output_and_no_weight_gradient():
+    with mr.use("numba"):
+        w = Tensor(np.ones((3, 3, 16, 16)), requires_grad=True)
+        x = Tensor(np.ones((0, 8, 8, 16)), requires_grad=True)
+        y = F.global_avg_pool2d(F.conv2d(x, w, padding=1))
+        y.backward(np.ones((0, 16)))
+    assert y.shape == (0, 16) and x.grad.shape == (0, 8, 8, 16)
+    assert w.grad.shape == w.shape and not w.grad.any()
+
+
+def test_sgd_leaves_unequal_shapes_to_the_reference():
+    from minires.kernels.sgd import numba_cpu
+
+    p, v = np.zeros((2, 4))
+    numba_cpu.update([p], [np.ones(1)], [v], 0.5, 0.9, [0.0], False)  # NumPy's broadcasting
+    assert p.tolist() == [-0.5] * 4
+    with pytest.raises(ValueError, match="broadcast"):
+        numba_cpu.update([np.zeros(5)], [np.ones(5)], [v], 0.5, 0.9, [0.0], False)
+    p = np.array([np.inf])
+    numba_cpu.update([p], [np.zeros(1)], [np.zeros(1)], 0.1, 0.9, [0.0], False)
+    assert p[0] == np.inf  # no decay: nothing is multiplied with it
+
+
+def test_labels_and_sums_of_unusual_dtypes():
+    z = np.random.default_rng(0).standard_normal((3, 4))
+    with mr.use("numba"):
+        for dtype in (np.uint8, np.int32, ">i8"):
+            loss = F.cross_entropy(z, np.array([0, 3, 1]).astype(dtype)).item()
+            assert loss == pytest.approx(F.cross_entropy(z, np.array([0, 3, 1])).item())
+        total = Tensor(np.ones((300, 300), np.float16)) + Tensor(np.ones((300, 300), np.float16))
+        assert total.dtype == np.float16 and (total.numpy() == 2).all()
+
+
+def test_a_graph_is_summed_by_the_backend_that_made_it(monkeypatch):
+    with mr.use("numba"):
+        x = Tensor(np.ones((200, 200)), requires_grad=True)
+        y = x * 2 + x * 3
+    monkeypatch.setattr(backend, "kernel", None)  # backward asks for no other
+    y.backward(np.ones((200, 200)))
+    assert (x.grad == 5).all()
+
+
+def test_other_code_may_use_numba_beside_the_kernels():
+    source = COMPILE + "import numba\n"
+    source += "scope = {'__name__': None}\nexec('def f(x): return x + 1', scope)\n"
+    source += "assert numba.njit(scope['f'])(1) == 2\n"
+    _python(source)
+
+
+def test_without_a_place_for_the_cache_it_still_runs(tmp_path):
+    place = tmp_path / "a file"
+    place.write_text("")
+    _python(COMPILE, NUMBA_CACHE_DIR=str(place))
+
+
+def test_a_disabled_compiler_is_told():
+    source = "import minires as mr\nprint(mr.backend.problem('numba'), mr.backend.default())"
+    printed = _python(source, NUMBA_DISABLE_JIT="1").stdout
+    assert "NUMBA_DISABLE_JIT is set" in printed and printed.endswith(" numpy\n")
+
+
+def test_a_smaller_last_batch_needs_no_memory_of_its_own():
+    memory.release()
+    array = memory.empty((128, 1000), np.float32)
+    before = memory.reserved()
+    del array
+    smaller = memory.empty((80, 1000), np.float32)
+    assert memory.reserved() == before and smaller.shape == (80, 1000)
+    memory.empty((128, 1000), np.float32)
+    assert memory.reserved() == 2 * before

@@ -1,5 +1,6 @@
 """Addition of equal shapes in parallel, into memory from the pool; broadcasts by the reference."""
 
+import numpy as np
 from numba import prange
 
 from minires.kernels.add import reference
@@ -11,7 +12,8 @@ backward = reference.backward  # hands dc on: nothing to compute
 
 def forward(a, b):
     """c = a + b."""
-    if a.shape != b.shape or a.dtype != b.dtype or a.nbytes < SMALL:
+    alike = a.shape == b.shape and a.dtype == b.dtype and a.dtype in (np.float32, np.float64)
+    if not alike or a.nbytes < SMALL:
         return reference.forward(a, b)
     c = empty(a.shape, a.dtype)
     _add(a.reshape(-1), b.reshape(-1), c.reshape(-1))

@@ -16,8 +16,8 @@ In training the running statistics are updated in place, as in PyTorch with the 
     running_var  += momentum * (var * M / (M - 1) - running_var)
 
 forward(x, gamma, beta, residual=None, *, running_mean, running_var, training, momentum, eps, relu)
-    -> (y, saved);  saved = (x_hat, gamma, inv_std, y, training, whether there is a residual);
-    y only where relu, else None
+    -> (y, saved);  saved: what the file's own backward needs. The reference keeps x_hat, gamma,
+    inv_std and y; others keep x, the convolution's output, and recompute x_hat from it
 backward(dy, saved, needs) -> (dx, dgamma, dbeta, dresidual), dresidual only where a residual was
 
 One dtype for x, gamma, beta, residual and y; the running statistics may have another. A fused

@@ -110,8 +110,8 @@ def _left_to_reference(x) -> bool:
 
 
 def _parts(rows) -> int:
-    """How many parts: at least a block each."""
-    return max(1, min(PARTS, rows.size // BLOCK))
+    """How many parts: at least a block and a row each."""
+    return max(1, min(PARTS, len(rows), rows.size // BLOCK))
 
 
 @jit

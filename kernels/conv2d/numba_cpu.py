@@ -76,7 +76,7 @@ def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
     """
     (kh, kw, c, k) = w.shape
     rows, columns = (-(-(y.shape[i + 1] - first[i]) // step[i]) for i in (0, 1))
-    if kh == 0 or kw == 0:
+    if 0 in (kh, kw, c):
         y[:, first[0] :: step[0], first[1] :: step[1]] = 0
         return
     if k % LANES:  # whole vectors: filters of zeros are added and their results dropped
@@ -98,9 +98,9 @@ def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
 
 def _rows_per_block(rows: int, kernel: int, stride: int, row_bytes: int) -> int:
     """How many output rows are computed from one copy: as fit SCRATCH_BYTES, equally divided."""
-    fit = max(1, (SCRATCH_BYTES // row_bytes - kernel) // stride + 1)
+    fit = max(1, (SCRATCH_BYTES // max(1, row_bytes) - kernel) // stride + 1)
     blocks = -(-rows // fit)
-    return -(-rows // blocks)
+    return -(-rows // max(1, blocks))
 
 
 @cache
@@ -175,7 +175,7 @@ def weight_gradient(dy, x, w_shape, stride, padding):
     block = _rows_per_block(ho, kh, stride[0], width * c * x.itemsize)
     tasks = n * -(-ho // block)
     terms = -(-kw * c // ROWS) * ROWS
-    partial = empty((min(PARTIAL_SUMS, tasks), kh, terms, whole_k), x.dtype)
+    partial = empty((max(1, min(PARTIAL_SUMS, tasks)), kh, terms, whole_k), x.dtype)
     size = ((block - 1) * stride[0] + kh) * width * c + terms
     scratch = zeros((numba.get_num_threads(), size), x.dtype)
     dw = empty((kh, terms, whole_k), x.dtype)

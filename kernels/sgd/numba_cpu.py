@@ -1,5 +1,4 @@
-"""The SGD step in one pass: each parameter, gradient and velocity is read once, all of one dtype
-in one call."""
+"""The SGD step in one pass: each parameter, gradient and velocity is read once."""
 
 import numpy as np
 
@@ -10,7 +9,8 @@ from minires.kernels.sgd import reference
 def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
     """Update every parameter and velocity in place."""
     for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
-        if not (p.flags.c_contiguous and g.flags.c_contiguous and v.flags.c_contiguous):
+        alike = p.shape == g.shape == v.shape and p.dtype == g.dtype == v.dtype
+        if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):
             reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
             continue
         numbers = np.array([lr, momentum, decay], p.dtype)
@@ -21,6 +21,6 @@ def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
 def _update(p, g, v, numbers, nesterov):
     lr, momentum, decay = numbers
     for i in range(len(p)):
-        gradient = g[i] + decay * p[i]
+        gradient = g[i] + decay * p[i] if decay else g[i]
         v[i] = momentum * v[i] + gradient
         p[i] -= lr * (gradient + momentum * v[i] if nesterov else v[i])

@@ -6,5 +6,5 @@ the others wait, so that whatever else the machine does meets all of them alike.
 """
 
 from minires.bench.contestants import TORCH_VARIANTS, Contestant
-from minires.bench.measure import measure
-from minires.bench.report import report
+from minires.bench.reporting import report
+from minires.bench.timing import measure

@@ -15,8 +15,10 @@ from minires.function import Function
 from minires.interop import to_torch_state_dict
 from minires.tensor import Tensor
 
-TORCH_VARIANTS = ("eager", "channels_last", "compile", "bf16")
+TORCH_VARIANTS = ("eager", "channels_last", "compile", "compile channels_last", "bf16")
 """PyTorch's ways to run the step; bf16 is autocast in channels_last, not the same precision."""
+
+GPU_BACKENDS = ("cupy", "numba_cuda")
 
 CLASSES, SIZE = 10, 32
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
@@ -33,54 +35,57 @@ class Contestant:
     batch_size : int
     engine : str
         A backend of minires, or ``"torch "`` and one of TORCH_VARIANTS.
-    threads : int or None
-        How many threads it may use; None for the library's own choice.
+    threads : int
+        How many threads it may use.
     """
 
     model: str
     batch_size: int
     engine: str
-    threads: int | None = None
+    threads: int
+
+    @property
+    def torch_variant(self) -> str:
+        """One of TORCH_VARIANTS; empty for minires."""
+        return self.engine.removeprefix("torch ") if self.engine.startswith("torch ") else ""
 
     @property
     def float32(self) -> bool:
         """Whether it computes in float32 throughout."""
-        return self.engine != "torch bf16"
+        return self.torch_variant != "bf16"
 
     def check(self) -> None:
         """Raise a sentence if there is no such network, or no such engine on this machine."""
         models.parse_name(self.model)
-        if self.engine.startswith("torch "):
+        if self.torch_variant:
+            if self.torch_variant not in TORCH_VARIANTS:
+                raise ValueError(f"PyTorch is timed as {', '.join(TORCH_VARIANTS)}")
             if importlib.util.find_spec("torch") is None:
                 raise ValueError("PyTorch is not installed (pip install '.[parity]')")
         elif why := backend.problem(self.engine):
             raise backend.BackendUnavailable(f"backend {self.engine!r} does not work here: {why}")
 
-    def prepare(self) -> "Step":
-        """Build network and batch; imports what it needs. Everybody gets the same of both."""
+    def prepare(self):
+        """Build network and batch; imports what it needs. Everybody gets the same of both.
+
+        Returns
+        -------
+        step : callable
+            Runs a training step (forward, loss, backward, SGD) and returns the loss as a number.
+            `step.per_operation(n)` gives the seconds per step of each operation, over n steps.
+        """
         backend.seed(0)
-        backend.use("numpy" if self.engine.startswith("torch ") else self.engine)
+        backend.use("numpy" if self.torch_variant else self.engine)
         model = models.build(self.model, CLASSES)
         rng = np.random.default_rng(0)
         x = rng.standard_normal((self.batch_size, SIZE, SIZE, 3), dtype=np.float32)
         labels = rng.integers(0, CLASSES, self.batch_size)
-        if self.engine.startswith("torch "):
+        if self.torch_variant:
             return _TorchStep(self, model, x, labels)
         return _MiniresStep(model, x, labels)
 
 
-class Step:
-    """A training step: forward, loss, backward, SGD; returns the loss as a number."""
-
-    def __call__(self) -> float:
-        raise NotImplementedError
-
-    def per_operation(self, steps: int) -> dict[str, float]:
-        """Seconds per step of each operation."""
-        raise NotImplementedError
-
-
-class _MiniresStep(Step):
+class _MiniresStep:
     def __init__(self, model, x, labels):
         self.model, self.sgd = model, optim.SGD(model, **SGD)
         self.x, self.labels = Tensor(backend.asarray(x)), backend.asarray(labels)
@@ -106,9 +111,7 @@ class _MiniresStep(Step):
                 self()
         finally:
             Function.forward, Function.backward, self.sgd.step = originals
-        seconds["the rest: Python, sums of gradients"] = (
-            time.perf_counter() - started - sum(seconds.values())
-        )
+        seconds["the rest"] = time.perf_counter() - started - sum(seconds.values())
         return {name: total / steps for name, total in seconds.items()}
 
 
@@ -133,28 +136,27 @@ def _label(function: Function, inputs) -> str:
     return f"{function.name} {'x'.join(map(str, shapes[0]))}"
 
 
-class _TorchStep(Step):
+class _TorchStep:
     def __init__(self, contestant: Contestant, model, x, labels):
         import torch
 
         from minires.bench.torch_resnet import TorchResNet
 
-        if contestant.threads is not None:
-            torch.set_num_threads(contestant.threads)
-        self.torch, variant = torch, contestant.engine.removeprefix("torch ")
+        torch.set_num_threads(contestant.threads)
+        self.torch, variant = torch, contestant.torch_variant
         kind, depth = models.parse_name(contestant.model)
         self.model = TorchResNet((depth - 2) // 6, residual=kind == "resnet")
         state = to_torch_state_dict(model.state_dict())
         self.model.load_state_dict(
             {name: torch.tensor(value) for name, value in state.items()}, strict=False
         )
-        self.sgd = torch.optim.SGD(self.model.parameters(), **SGD)
+        self.sgd = torch.optim.SGD(self.model.parameters(), **SGD, fused=True)
         self.x = torch.tensor(x).permute(0, 3, 1, 2).contiguous()
         self.labels = torch.tensor(labels)
-        if variant in ("channels_last", "bf16"):
+        if variant in ("channels_last", "compile channels_last", "bf16"):
             self.model = self.model.to(memory_format=torch.channels_last)
             self.x = self.x.to(memory_format=torch.channels_last)
-        if variant == "compile":
+        if variant.startswith("compile"):
             self.model = torch.compile(self.model)
         self.low_precision = variant == "bf16"
 
@@ -170,10 +172,14 @@ class _TorchStep(Step):
         from torch.profiler import ProfilerActivity, profile
 
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            started = time.perf_counter()
             for _ in range(steps):
                 self()
+            whole = time.perf_counter() - started
         events = profiler.key_averages()
-        return {event.key: event.self_cpu_time_total / 1e6 / steps for event in events}
+        seconds = {event.key: event.self_cpu_time_total / 1e6 for event in events}
+        seconds["the rest"] = max(0.0, whole - sum(seconds.values()))
+        return {name: total / steps for name, total in seconds.items()}
 
 
 @cache

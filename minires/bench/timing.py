@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import statistics
 import sys
 import time
@@ -10,9 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.bench.contestants import Contestant, training_flops
+from minires.bench.contestants import GPU_BACKENDS, Contestant, training_flops
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = (
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+TOGETHER = 8
+"""Up to so many contestants all take turns with each other."""
+
+WARM_UP = 0.15
+"""Seconds of steps before a turn is timed: other processes had the caches and the cores."""
 
 
 @dataclass
@@ -24,13 +36,12 @@ class Result:
     seconds : list of float
         Of every timed step.
     first_step_seconds : float
-        The first one: with all compilation, from the moment the network stands.
+        The first one, with what compilation the caches on disk did not spare.
     first_loss : float
         Of the first step: equal networks on equal batches have equal first losses.
     peak_bytes : int
-        The process's peak resident memory during the timed steps, its libraries included.
-    library_bytes : int
-        Its resident memory before the network was built: the libraries alone.
+        The process's peak resident memory during the timed steps, its libraries included; 0 if
+        nothing tells it.
     flops : int
         Floating-point operations of a step.
     per_operation : dict
@@ -44,7 +55,6 @@ class Result:
     first_step_seconds: float = 0.0
     first_loss: float = float("nan")
     peak_bytes: int = 0
-    library_bytes: int = 0
     flops: int = 0
     per_operation: dict[str, float] = field(default_factory=dict)
     problem: str = ""
@@ -52,7 +62,9 @@ class Result:
     @property
     def quartiles(self) -> list[float]:
         """Lower quartile, median and upper quartile of the step's seconds."""
-        return statistics.quantiles(self.seconds, n=4)
+        if len(self.seconds) == 1:
+            return self.seconds * 3
+        return statistics.quantiles(self.seconds, n=4, method="inclusive")
 
     @property
     def images_per_second(self) -> float:
@@ -78,7 +90,8 @@ def measure(
     ----------
     contestants : list of Contestant
     rounds, steps : int
-        In each round each contestant runs one step to warm up and `steps` timed ones.
+        In each round each contestant warms up and runs `steps` timed steps. Up to TOGETHER
+        contestants take turns; of more, those of the same network, batch and threads do.
     per_operation : bool
         Also time each operation, in further steps.
     progress : callable
@@ -96,6 +109,21 @@ def measure(
     """
     for contestant in contestants:
         contestant.check()
+    gpu = [contestant.engine for contestant in contestants if contestant.engine in GPU_BACKENDS]
+    if gpu and (per_operation or any(contestant.torch_variant for contestant in contestants)):
+        raise ValueError(f"PyTorch and single operations are timed on the CPU only, not {gpu[0]}")
+    groups = {}
+    for contestant in contestants:
+        alike = (contestant.model, contestant.batch_size, contestant.threads)
+        groups.setdefault(alike if len(contestants) > TOGETHER else None, []).append(contestant)
+    results = {}
+    for group in groups.values():
+        for result in _take_turns(group, rounds, steps, per_operation, progress):
+            results[result.contestant] = result
+    return [results[contestant] for contestant in contestants]
+
+
+def _take_turns(contestants, rounds, steps, per_operation, progress) -> list[Result]:
     workers = []
     try:
         for contestant in contestants:
@@ -104,11 +132,14 @@ def measure(
             workers[-1].start()
         for number in range(rounds):
             progress(f"round {number + 1} of {rounds}")
-            for worker in workers:
+            first = number % len(workers)  # nobody always comes after the same one
+            for worker in workers[first:] + workers[:first]:
                 worker.run(steps)
         for worker in workers:
             worker.finish(steps if per_operation else 0)
     finally:
+        for worker in workers:
+            worker.pipe.close()
         for worker in workers:
             worker.stop()
     return [worker.result for worker in workers]
@@ -123,9 +154,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_work, args=(contestant, other), daemon=True)
-        before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, "NUMBA_NUM_THREADS")}
-        if contestant.threads is not None:  # the libraries read them when they are imported
-            os.environ.update(dict.fromkeys(before, str(contestant.threads)))
+        before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+        os.environ.update(dict.fromkeys(before, str(contestant.threads)))  # read on import
         try:
             self.process.start()
         finally:
@@ -138,8 +168,7 @@ class _Worker:
     def start(self) -> None:
         """Build and compile everything."""
         if answer := self._ask("start"):
-            result = self.result
-            result.first_step_seconds, result.first_loss, result.library_bytes = answer
+            self.result.first_step_seconds, self.result.first_loss = answer
 
     def run(self, steps: int) -> None:
         """One turn."""
@@ -148,8 +177,9 @@ class _Worker:
     def finish(self, steps_per_operation: int) -> None:
         """What is asked for at the end."""
         self.result.peak_bytes = self._ask("peak") or 0
-        if steps_per_operation:
+        if steps_per_operation and not self.result.problem:
             self.result.per_operation = self._ask("per operation", steps_per_operation) or {}
+            self.result.problem = ""  # the times stand
 
     def _ask(self, what: str, number: int = 0):
         """Send a request, return the answer; None if there was or is a problem."""
@@ -166,48 +196,53 @@ class _Worker:
         return answer
 
     def stop(self) -> None:
-        """End the process."""
-        self.pipe.close()
+        """End the process: its pipe is closed."""
         self.process.join(5)
         if self.process.is_alive():
             self.process.kill()
+            self.process.join()
 
 
 def _work(contestant: Contestant, pipe) -> None:
     """The contestant's process: answers requests until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
     step = None
     while True:
         try:
             what, number = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             if what == "start":
                 step, answer = _start(contestant)
             elif what == "time":
-                step()
+                started = time.perf_counter()
+                while time.perf_counter() - started < WARM_UP:
+                    step()
                 answer = [_seconds(step) for _ in range(number)]
             elif what == "peak":
                 answer = resident_bytes(peak=True)
             else:
+                step()
                 answer = step.per_operation(number)
-            pipe.send(("done", answer))
+            message = ("done", answer)
         except Exception as error:  # of any library: the benchmark goes on without this contestant
-            pipe.send(("error", f"{type(error).__name__}: {error}"))
+            message = ("error", f"{type(error).__name__}: {error}")
+        try:
+            pipe.send(message)
+        except OSError:
+            return
 
 
 def _start(contestant: Contestant):
-    if contestant.engine.startswith("torch "):
-        import torch  # noqa: F401
     step = contestant.prepare()
-    library = resident_bytes()
     started = time.perf_counter()
     loss = step()
     first = time.perf_counter() - started
     for _ in range(2):  # after them all buffers exist
         step()
     _forget_peak()
-    return step, (first, loss, library)
+    return step, (first, loss)
 
 
 def _seconds(step) -> float:

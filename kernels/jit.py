@@ -43,7 +43,7 @@ def cache_directory() -> str:
 
 
 def _is_compiled(path: Path) -> bool:
-    return path.name == "numba_cpu.py" or path.parent == HERE
+    return path.name.startswith("numba_") or path.parent == HERE
 
 
 def _users_cache() -> Path:

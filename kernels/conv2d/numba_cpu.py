@@ -16,6 +16,7 @@ import numpy as np
 from numba import prange
 
 from minires.kernels.arrays import output_size
+from minires.kernels.conv2d import numba_winograd
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty, zeros
 from minires.kernels.register_tile import ROWS, WIDE, register_tile
@@ -79,6 +80,8 @@ def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
     if 0 in (kh, kw, c):
         y[:, first[0] :: step[0], first[1] :: step[1]] = 0
         return
+    if numba_winograd.serves(w.shape, stride, step):
+        return numba_winograd.correlate(x, w, y, before)
     if k % LANES:  # whole vectors: filters of zeros are added and their results dropped
         w_whole = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, -k % LANES)))
         y_whole = empty((*y.shape[:3], w_whole.shape[3]), y.dtype)
@@ -168,6 +171,8 @@ def _copy_rows(x, scratch, top, rows, width, left):
 def weight_gradient(dy, x, w_shape, stride, padding):
     """dw[i,j,c,k] = sum over n,p,q of xp[n, p sh + i, q sw + j, c] dy[n,p,q,k]."""
     kh, kw, c, k = w_shape
+    if numba_winograd.serves(w_shape, stride):
+        return numba_winograd.weight_gradient(dy, x, padding)
     if k % LANES:
         dy = np.pad(dy, ((0, 0), (0, 0), (0, 0), (0, -k % LANES)))
     n, ho, wo, whole_k = dy.shape

@@ -16,6 +16,10 @@ SMALL = 1 << 16
 ALIGNMENT = 64
 """Every larger array begins at a multiple of this: no vector straddles two cache lines."""
 
+PAGE, STAGGER = 4096, 9 * ALIGNMENT
+"""No two arrays in a row begin at the same place of a page: a processor that reads x[i] just after
+it wrote y[i] would take them for the same address, of which it first compares the low 12 bits."""
+
 LARGER = 1.75
 """A free block up to so many times as large as needed is taken rather than a new one: the last,
 smaller batch of an epoch needs no memory of its own."""
@@ -27,11 +31,13 @@ _reserved = 0
 class _Block:
     """A piece of memory, as long as it belongs to the pool."""
 
+    made = 0
+
     def __init__(self, size: int):
-        whole = np.empty(size + ALIGNMENT, np.uint8)
-        start = -whole.ctypes.data % ALIGNMENT
-        self.memory, self.size = whole, size
-        self.address = whole.ctypes.data + start
+        self.memory, self.size = np.empty(size + PAGE + ALIGNMENT, np.uint8), size
+        start = self.memory.ctypes.data
+        self.address = start + -start % ALIGNMENT + _Block.made * STAGGER % PAGE
+        _Block.made += 1
 
 
 class _Loan:

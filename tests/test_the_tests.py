@@ -293,6 +293,43 @@ def test_a_numba_kernel_planted_unchanged_passes(op, monkeypatch, tmp_path):
     assert not any(_fails(case) for case in CASES if case.op == op)
 
 
+WINOGRAD_BUGS = [
+    ("a0 + a1 + a2)", "a0 + a1)", "a row left out of A^T m"),
+    ("b1 - b2 - b3)", "b1 - b2 + b3)", "sign in A^T m A"),
+    ("d20 - d10, d21", "d10 - d20, d21", "sign in B^T d"),
+    ("half * (top + bottom)", "half * top", "a row left out of G w"),
+    ("a - c, b - d)", "a + c, b + d)", "sign in A dy"),
+    ("both + load(du, (e + 3) * size + i)", "both", "an element left out of G^T du"),
+    ("(part + 1) * blocks // parts)", "(part + 1) * blocks // parts - 1)", "a block lost"),
+    ("clear(total, 0, len(total))", "pass", "sums not begun at zero"),
+    ("p - before[0], before[1]", "p - before[1], before[0]", "pads exchanged"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), WINOGRAD_BUGS)
+def test_a_bug_planted_into_winograd_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
+    plant_winograd(right, wrong, monkeypatch, tmp_path)
+    assert any(_fails(case) for case in CASES if case.op == "conv2d"), f"nobody noticed: {meaning}"
+
+
+def test_winograd_planted_unchanged_passes(monkeypatch, tmp_path):
+    plant_winograd("", "", monkeypatch, tmp_path)
+    assert not any(_fails(case) for case in CASES if case.op == "conv2d")
+
+
+def plant_winograd(right: str, wrong: str, monkeypatch, tmp_path) -> None:
+    """Have the Numba convolution find a copy of Winograd's with `right` replaced by `wrong`."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    from minires.kernels import jit
+    from minires.kernels.conv2d import numba_cpu
+
+    monkeypatch.setattr(jit, "cache_directory", lambda: str(tmp_path))
+    monkeypatch.setattr("minires.backend._current", "numba")
+    path = tmp_path / "numba_winograd.py"
+    mutant = mutate("conv2d", right, wrong, monkeypatch, path, "numba_winograd")
+    monkeypatch.setattr(numba_cpu, "numba_winograd", mutant)
+
+
 NUMBA_SGD_BUGS = [
     ("momentum * v[i] + gradient", "v[i] + gradient", "momentum left out"),
     ("g[i] + decay * p[i]", "g[i]", "no weight decay"),
@@ -334,6 +371,13 @@ def plant(
     op: str, right: str, wrong: str, monkeypatch, path: Path | None = None, file: str = "reference"
 ) -> None:
     """Have `kernels.load` find a copy of a kernel in which `right` is replaced by `wrong`."""
+    mutant = mutate(op, right, wrong, monkeypatch, path, file)
+    original = kernels.load
+    monkeypatch.setattr(kernels, "load", lambda o, b: mutant if o == op else original(o, b))
+
+
+def mutate(op: str, right: str, wrong: str, monkeypatch, path: Path | None, file: str):
+    """A copy of kernels/OP/FILE.py in which `right` is replaced by `wrong`, as a module."""
     source = (Path(kernels.__file__).parent / op / f"{file}.py").read_text()
     assert right in source, f"kernels/{op}/{file}.py no longer contains {right!r}"
     mutant = types.ModuleType(f"{op}_mutant")
@@ -342,8 +386,7 @@ def plant(
     if path is not None:  # Numba keeps its machine code by the file
         path.write_text(source)
     exec(compile(source, path or f"{op} with a bug", "exec"), mutant.__dict__)
-    original = kernels.load
-    monkeypatch.setattr(kernels, "load", lambda o, b: mutant if o == op else original(o, b))
+    return mutant
 
 
 def _fails(case) -> bool:

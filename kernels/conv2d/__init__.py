@@ -11,7 +11,10 @@ forward(x, w, stride, padding) -> (y, saved);  saved = (x, w, stride, padding)
 backward(dy, saved, needs) -> (dx, dw)
 
 x, w and y have one dtype, float32 or float64; sums accumulate in it. Error bound: each y differs
-from the exact value by at most KH*KW*C * eps * sum(|xp||w|), eps the unit round-off of the dtype.
+from the exact value by at most KH*KW*C * eps * sum(|xp||w|), eps the unit round-off of the dtype,
+the sum over its window. A file that computes tiles of pixels at once (Winograd) may let an error, a
+NaN or an infinity of one pixel reach the whole tiles whose patch holds it; there the sum is over
+the patch. `numba_winograd.py` does so, on patches of 4x4 pixels.
 
 Forward as a matrix product (im2col)
 ------------------------------------

@@ -82,6 +82,7 @@ CONVOLUTIONS = [  # x (N,H,W,C), kernel, output channels, stride, padding
     ((2, 2, 2, 1), (3, 3), 1, 1, 1),
     ((4, 24, 24, 12), (5, 5), 1, 1, 2),  # more than one block of im2col rows
     ((2, 6, 6, 16), (3, 3), 16, 1, 1),  # whole vectors of 16 channels, and two of them
+    ((1, 5, 7, 16), (3, 3), 16, 1, (0, 2)),
     ((1, 7, 9, 16), (3, 3), 32, 2, 1),
     ((1, 5, 7, 32), (1, 1), 48, 2, 0),
     ((1, 3, 4, 32), (3, 3), 32, 1, 1),

@@ -14,11 +14,12 @@ SMALL = 1 << 16
 """Arrays below 64 KiB are left to the C library, which uses their memory again by itself."""
 
 ALIGNMENT = 64
-"""Every larger array begins at a multiple of this: no vector straddles two cache lines."""
+"""Larger arrays begin at a multiple of a cache line's bytes: no vector straddles two of them."""
 
 PAGE, STAGGER = 4096, 9 * ALIGNMENT
-"""No two arrays in a row begin at the same place of a page: a processor that reads x[i] just after
-it wrote y[i] would take them for the same address, of which it first compares the low 12 bits."""
+"""Blocks begin at different places of a page, each STAGGER bytes farther than the one before: a
+processor that reads x[i] just after it wrote y[i] may take them for the same address, of which it
+first compares the low 12 bits."""
 
 LARGER = 1.75
 """A free block up to so many times as large as needed is taken rather than a new one: the last,
@@ -34,9 +35,9 @@ class _Block:
     made = 0
 
     def __init__(self, size: int):
-        self.memory, self.size = np.empty(size + PAGE + ALIGNMENT, np.uint8), size
+        self.memory, self.size = np.empty(size + PAGE, np.uint8), size
         start = self.memory.ctypes.data
-        self.address = start + -start % ALIGNMENT + _Block.made * STAGGER % PAGE
+        self.address = start + (_Block.made * STAGGER - start) % PAGE
         _Block.made += 1
 
 

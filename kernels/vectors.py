@@ -98,7 +98,7 @@ def load(typing, array, index):
 @intrinsic
 def store(typing, array, index, value):
     """Write a vector to the flat `array`, from `index` on."""
-    if not _is_flat(array):
+    if not _is_flat(array) or value != Vector(array.dtype):
         return None
 
     def generate(context, builder, signature, args):

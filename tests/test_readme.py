@@ -28,8 +28,8 @@ def test_the_python_blocks_run_one_after_the_other(monkeypatch, capsys):
 def commands() -> list[str]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     cells = re.findall(r"`(minires [^`]*)`", README)
-    found = [re.sub(r"^.*(?=minires (train|eval|info))", "", line) for line in lines + cells]
-    real = re.compile(r"minires (train|eval|info)( -|$)(?!-help)")
+    found = [re.sub(r"^.*(?=minires (train|eval|bench|info))", "", line) for line in lines + cells]
+    real = re.compile(r"minires (train|eval|bench|info)( -|$)(?!-help)")
     return [line for line in found if real.match(line)]
 
 
@@ -42,12 +42,13 @@ def test_there_are_commands_to_check():
     assert len(commands()) >= 6
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "benchmarks/README.md"])
 def test_the_named_files_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
     files = re.findall(r"`((?:minires|kernels|tests|docs|benchmarks)/[\w./]+)`", text)
-    missing = [path for path in links + files if not (ROOT / path).exists()]
+    links = [(ROOT / document).parent / link for link in links]
+    missing = [path for path in links + [ROOT / file for file in files] if not path.exists()]
     assert not missing
 
 

@@ -1,7 +1,8 @@
 """Convolution with sums in registers: images copied to cache with their border, no im2col matrix.
 
 Forward and input gradient are one loop nest, `correlate`; both and the weight gradient end in the
-register tile of `kernels/register_tile.py`. Bytes moved: x, w and y once each (a block of rows is
+register tile of `kernels/register_tile.py`. 3x3 convolutions of stride 1 with whole vectors of
+channels are handed on to `numba_winograd.py`. Bytes moved: x, w and y once each (a block of rows is
 copied into a scratch buffer that stays in the L2 cache, with its border of zeros, so the innermost
 loop meets no edge).
 

@@ -13,14 +13,16 @@ neighbours' by two. With a filter g (3x3), all transforms along both axes,
 
 16 multiplications give 4 outputs. With channels the product becomes, for each of the 16 elements,
 a matrix product over all tiles, m[e] (tiles, K) = v[e] (tiles, C) u[e] (C, K), which is left to the
-register tile. Transforms are additions of whole vectors of channels, and everything of a block of
-tiles stays in the L2 cache.
+register tile. Transforms are additions of whole vectors of channels; v and m are formed for a block
+of tiles at a time and do not leave the cache.
 
-The gradient of the weights is the adjoint in u: with n = A dy A^T for each tile,
-du[e] (C, K) = sum over tiles of v[e]^T n[e], and dw = G^T du G.
+The input gradient is a convolution, too (see `__init__.py`). For the weights, walk back through the
+same three steps: from dy the gradient of m is n = A dy A^T for each tile, from it that of u is
+du[e] (C, K) = sum over tiles of v[e]^T n[e], and from it dw = G^T du G.
 
 Sums meet differences of neighbouring pixels, so an error (or a NaN, an infinity) of one pixel can
-reach every pixel of the tiles whose patch holds it: one pixel farther than in the plain sum.
+reach every pixel of the tiles whose patch holds it: one pixel farther than in the plain sum. In dw
+it can reach all nine places of the filter.
 """
 
 from functools import cache
@@ -35,14 +37,16 @@ from minires.kernels.register_tile import ROWS, WIDE, register_tile
 from minires.kernels.vectors import LANES, clear, copy, fill, load, store
 
 BLOCK_BYTES = 64 << 10
-"""How much of v and m (or n) is formed at a time: with u it stays in the L2 cache."""
+"""How much of v and m (or n) is formed at a time, at least a row of tiles: with u (16 x 64 x 64
+numbers, 256 KB, in a CIFAR net's last stage) it stays in the L2 cache."""
 
 SPACE = LANES
 """Numbers between the elements of v: at a distance of a power of two their 16 streams of stores
-would meet in a few sets of the L1 cache."""
+would meet in a few sets of the L1 cache. Also, the last register tile may read ROWS-1 too far."""
 
 PARTIAL_SUMS = 16
-"""Into how many sums the weight gradient is divided among the threads."""
+"""Into how many sums the weight gradient is divided among the threads, and how many blocks at least
+there are, if there are enough rows of tiles."""
 
 
 def serves(w_shape: tuple[int, ...], stride, step=(1, 1)) -> bool:
@@ -55,7 +59,7 @@ def serves(w_shape: tuple[int, ...], stride, step=(1, 1)) -> bool:
 def correlate(x, w, y, before) -> None:
     """y[n,p,q] = sum over i,j,c of x[n, p + i - bh, q + j - bw, c] w[i,j,c], (bh, bw) = before."""
     c, k = w.shape[2:]
-    rows, tiles, buffers = _buffers(y.shape[1:3], c, k, x.dtype)
+    rows, tiles, buffers = _buffers(y.shape, c, x.dtype)
     u = empty((16, c, k), x.dtype)
     run = _correlation(c, 2 if WIDE and k % (2 * LANES) == 0 else 1)
     run(x, np.ascontiguousarray(w), y, u, *buffers, rows, tiles, tuple(before))
@@ -64,7 +68,7 @@ def correlate(x, w, y, before) -> None:
 def weight_gradient(dy, x, padding):
     """dw[i,j,c,k] = sum over n,p,q of xp[n, p + i, q + j, c] dy[n,p,q,k]."""
     c, k = x.shape[3], dy.shape[3]
-    rows, tiles, buffers = _buffers(dy.shape[1:3], c, k, x.dtype)
+    rows, tiles, buffers = _buffers(dy.shape, c, x.dtype)
     blocks = -(-len(x) * (-(-dy.shape[1] // 2)) // rows)
     partial = empty((max(1, min(PARTIAL_SUMS, blocks)), 16, c, k), x.dtype)
     du, dw = empty((16, c, k), x.dtype), empty((3, 3, c, k), x.dtype)
@@ -73,11 +77,12 @@ def weight_gradient(dy, x, padding):
     return dw
 
 
-def _buffers(size: tuple[int, int], c: int, k: int, dtype):
+def _buffers(y_shape: tuple[int, ...], c: int, dtype):
     """Rows of tiles in a block, tiles in a row, and each thread's image rows, v and m (or n)."""
-    tiles = -(-size[1] // 2)
-    fit = BLOCK_BYTES // (16 * (c + k) * np.dtype(dtype).itemsize)
-    rows = max(1, fit // max(1, tiles))
+    n, height, width, k = y_shape
+    tiles, strips = -(-width // 2), n * -(-height // 2)
+    fit = BLOCK_BYTES // (16 * (c + k) * np.dtype(dtype).itemsize * max(1, tiles))
+    rows = max(1, min(fit, strips // PARTIAL_SUMS))  # a small batch has blocks for all threads, too
     places = -(-rows * tiles // ROWS) * ROWS  # the last register tile may reach beyond
     threads = numba.get_num_threads()
     image = empty((threads, 4 * (2 * tiles + 2) * c), dtype)

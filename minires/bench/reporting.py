@@ -14,7 +14,7 @@ from minires.training.weights import write_atomically
 
 
 def report(results: list[Result], sgemm: float, command: str, out: Path) -> None:
-    """Print the table, write `out`.json and, if anything ran, `out`.png.
+    """Write `out`.json and, if anything ran, `out`.png; print the table.
 
     Parameters
     ----------
@@ -26,6 +26,12 @@ def report(results: list[Result], sgemm: float, command: str, out: Path) -> None
     out : Path
         Where to write, without an extension.
     """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    content = as_json(results, sgemm, command)
+    write_atomically(out.with_name(f"{out.name}.json"), content.encode())
+    chart = [result for result in results if not result.problem]
+    if chart:
+        write_atomically(out.with_name(f"{out.name}.png"), _chart(chart))
     print(f"{machine()}, {', '.join(f'{k} {v}' for k, v in versions().items())}")
     print(f"float32 matrix product of NumPy's BLAS: {sgemm / 1e9:.0f} GFLOP/s\n")
     print(table(results, sgemm))
@@ -37,12 +43,6 @@ def report(results: list[Result], sgemm: float, command: str, out: Path) -> None
             if result.per_operation:
                 print(f"\n{_name(key)}, {result.contestant.engine}: time per step by operation")
                 print(_operations(result))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    content = as_json(results, sgemm, command)
-    write_atomically(out.with_name(f"{out.name}.json"), content.encode())
-    chart = [result for result in results if not result.problem]
-    if chart:
-        write_atomically(out.with_name(f"{out.name}.png"), _chart(chart))
     print(f"\nwritten: {out}.json" + (f", {out}.png" if chart else ""))
 
 

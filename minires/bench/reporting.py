@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
@@ -92,9 +93,9 @@ def verdict(group: list[Result]) -> str:
 def doubt(group: list[Result]) -> str:
     """A warning if the first losses differ: then the contestants did not do the same work."""
     losses = [r.first_loss for r in group if _in_float32(r)]
-    if losses and not max(losses) - min(losses) < 1e-3 * max(losses):
-        return f"WARNING: the losses of the first step differ, from {min(losses)} to {max(losses)}"
-    return ""
+    if all(math.isclose(loss, losses[0], rel_tol=1e-3) for loss in losses):  # never, with a NaN
+        return ""
+    return f"WARNING: the losses of the first step differ: {', '.join(map(str, losses))}"
 
 
 def as_json(results: list[Result], sgemm: float, command: str) -> str:

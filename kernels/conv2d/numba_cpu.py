@@ -18,16 +18,14 @@ from numba import prange
 
 from minires.kernels.arrays import output_size
 from minires.kernels.conv2d import numba_winograd
+from minires.kernels.conv2d.numba_winograd import PARTIAL_SUMS, copy_rows, sum_parts
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty, zeros
 from minires.kernels.register_tile import ROWS, WIDE, register_tile
-from minires.kernels.vectors import LANES, clear, copy
+from minires.kernels.vectors import LANES, clear
 
 SCRATCH_BYTES = 48 << 10
 """How much of an image is copied at a time: it stays in the L2 cache, most of it in L1."""
-
-PARTIAL_SUMS = 16
-"""Into how many sums the weight gradient is divided among the threads."""
 
 
 def forward(x, w, stride=(1, 1), padding=(0, 0)):
@@ -122,7 +120,7 @@ def _correlation(row: int, vectors: int):
             here = min(block, rows - p0)
             image, y_flat = scratch[numba.get_thread_id()], y[n].reshape(-1)
             top, height = p0 * stride[0] - before[0], (here - 1) * stride[0] + kh
-            _copy_rows(x[n], image, top, height, width, before[1])
+            copy_rows(x[n], image, top, height, width, before[1])
             for f in range(0, k, LANES * vectors):
                 for p in range(here):
                     y_row = ((first[0] + (p0 + p) * step[0]) * y.shape[2] + first[1]) * k + f
@@ -151,24 +149,6 @@ def _correlation(row: int, vectors: int):
     return correlation
 
 
-@jit
-def _copy_rows(x, scratch, top, rows, width, left):
-    """Rows top ... top + rows - 1, columns -left ... of image x to scratch, zeros outside of x."""
-    h, w, c = x.shape
-    flat = x.reshape(-1)
-    before = min(max(left, 0), width)
-    skipped = max(-left, 0)
-    inside = max(0, min(w - skipped, width - before))
-    for r in range(rows):
-        at = r * width * c
-        if 0 <= top + r < h:
-            clear(scratch, at, before * c)
-            copy(scratch, at + before * c, flat, ((top + r) * w + skipped) * c, inside * c)
-            clear(scratch, at + (before + inside) * c, (width - before - inside) * c)
-        else:
-            clear(scratch, at, width * c)
-
-
 def weight_gradient(dy, x, w_shape, stride, padding):
     """dw[i,j,c,k] = sum over n,p,q of xp[n, p sh + i, q sw + j, c] dy[n,p,q,k]."""
     kh, kw, c, k = w_shape
@@ -186,7 +166,8 @@ def weight_gradient(dy, x, w_shape, stride, padding):
     scratch = zeros((numba.get_num_threads(), size), x.dtype)
     dw = empty((kh, terms, whole_k), x.dtype)
     run = _weight_gradient(2 if WIDE and whole_k % (2 * LANES) == 0 else 1)
-    run(x, dy, partial, dw, scratch, block, width, stride, padding, kw)
+    run(x, dy, partial, scratch, block, width, stride, padding, kw)
+    sum_parts(partial.reshape(len(partial), -1), dw.reshape(-1))
     return np.ascontiguousarray(dw[:, : kw * c, :k]).reshape(w_shape)
 
 
@@ -195,7 +176,7 @@ def _weight_gradient(vectors: int):
     """The weight gradient for one number of vectors."""
 
     @jit(parallel=True)
-    def gradient(x, dy, partial, dw, scratch, block, width, stride, padding, kw):
+    def gradient(x, dy, partial, scratch, block, width, stride, padding, kw):
         parts, kh, terms, k = partial.shape
         ho, wo, c = dy.shape[1], dy.shape[2], x.shape[3]
         blocks = (ho + block - 1) // block
@@ -207,7 +188,7 @@ def _weight_gradient(vectors: int):
                 n, p0 = task // blocks, task % blocks * block
                 here = min(block, ho - p0)
                 top, height = p0 * stride[0] - padding[0], (here - 1) * stride[0] + kh
-                _copy_rows(x[n], image, top, height, width, padding[1])
+                copy_rows(x[n], image, top, height, width, padding[1])
                 dy_flat = dy[n].reshape(-1)
                 for i in range(kh):
                     for term in range(0, terms, ROWS):
@@ -232,11 +213,5 @@ def _weight_gradient(vectors: int):
                                 wo,
                                 True,
                             )
-        sums, flat = dw.reshape(-1), partial.reshape(parts, -1)
-        for i in prange(len(sums)):
-            number = flat[0, i]
-            for part in range(1, parts):
-                number += flat[part, i]
-            sums[i] = number
 
     return gradient

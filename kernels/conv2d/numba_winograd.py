@@ -73,7 +73,9 @@ def weight_gradient(dy, x, padding):
     partial = empty((max(1, min(PARTIAL_SUMS, blocks)), 16, c, k), x.dtype)
     du, dw = empty((16, c, k), x.dtype), empty((3, 3, c, k), x.dtype)
     run = _gradient(2 if WIDE and k % (2 * LANES) == 0 else 1)
-    run(x, dy, partial, du, dw, *buffers, rows, tiles, tuple(padding))
+    run(x, dy, partial, *buffers, rows, tiles, tuple(padding))
+    sum_parts(partial.reshape(len(partial), -1), du.reshape(-1))
+    _transform_filter_back(du.reshape(-1), dw.reshape(-1))
     return dw
 
 
@@ -142,13 +144,14 @@ def _transform_filter_back(du, dw):
 
 
 @jit
-def _four_rows(x, image, top, left, width):
-    """Rows top ... top + 3 and columns -left ... of x (H, W, C), zeros outside of it."""
+def copy_rows(x, image, top, rows, width, left):
+    """Rows top ... top + rows - 1, columns -left ... of x (H, W, C) to image, zeros outside."""
     h, w, c = x.shape
     flat = x.reshape(-1)
-    before, skipped = min(max(left, 0), width), max(-left, 0)
+    before = min(max(left, 0), width)
+    skipped = max(-left, 0)
     inside = max(0, min(w - skipped, width - before))
-    for r in range(4):
+    for r in range(rows):
         at = r * width * c
         if 0 <= top + r < h:
             clear(image, at, before * c)
@@ -158,6 +161,27 @@ def _four_rows(x, image, top, left, width):
             clear(image, at, width * c)
 
 
+@jit(parallel=True)
+def sum_parts(partial, total):
+    """total (S,) = the sum of the rows of partial (parts, S), in their order."""
+    for i in prange(len(total)):
+        number = partial[0, i]
+        for part in range(1, len(partial)):
+            number += partial[part, i]
+        total[i] = number
+
+
+@jit
+def _four(array, at, step):
+    """Four vectors, `step` numbers apart."""
+    return (
+        load(array, at),
+        load(array, at + step),
+        load(array, at + 2 * step),
+        load(array, at + 3 * step),
+    )
+
+
 @jit
 def _transform_patches(image, v, first, element, tiles, c):
     """v = B^T d B for each patch of four image rows, to places `first` ... of each element."""
@@ -165,33 +189,13 @@ def _transform_patches(image, v, first, element, tiles, c):
     for t in range(tiles):
         for i in range(0, c, LANES):
             at, to = 2 * t * c + i, (first + t) * c + i
-            d00, d01, d02, d03 = (
-                load(image, at),
-                load(image, at + c),
-                load(image, at + 2 * c),
-                load(image, at + 3 * c),
-            )
+            d00, d01, d02, d03 = _four(image, at, c)
             at += row
-            d10, d11, d12, d13 = (
-                load(image, at),
-                load(image, at + c),
-                load(image, at + 2 * c),
-                load(image, at + 3 * c),
-            )
+            d10, d11, d12, d13 = _four(image, at, c)
             at += row
-            d20, d21, d22, d23 = (
-                load(image, at),
-                load(image, at + c),
-                load(image, at + 2 * c),
-                load(image, at + 3 * c),
-            )
+            d20, d21, d22, d23 = _four(image, at, c)
             at += row
-            d30, d31, d32, d33 = (
-                load(image, at),
-                load(image, at + c),
-                load(image, at + 2 * c),
-                load(image, at + 3 * c),
-            )
+            d30, d31, d32, d33 = _four(image, at, c)
             _patch_row(v, to, element, d00 - d20, d01 - d21, d02 - d22, d03 - d23)
             _patch_row(v, to + 4 * element, element, d10 + d20, d11 + d21, d12 + d22, d13 + d23)
             _patch_row(v, to + 8 * element, element, d20 - d10, d21 - d11, d22 - d12, d23 - d13)
@@ -214,36 +218,16 @@ def _transform_products(m, y, p, first, element, tiles):
     for t in range(tiles):
         for f in range(0, k, LANES):
             at = (first + t) * k + f
-            m0, m1, m2, m3 = (
-                load(m, at),
-                load(m, at + element),
-                load(m, at + 2 * element),
-                load(m, at + 3 * element),
-            )
+            m0, m1, m2, m3 = _four(m, at, element)
             a0, b0 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = (
-                load(m, at),
-                load(m, at + element),
-                load(m, at + 2 * element),
-                load(m, at + 3 * element),
-            )
+            m0, m1, m2, m3 = _four(m, at, element)
             a1, b1 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = (
-                load(m, at),
-                load(m, at + element),
-                load(m, at + 2 * element),
-                load(m, at + 3 * element),
-            )
+            m0, m1, m2, m3 = _four(m, at, element)
             a2, b2 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = (
-                load(m, at),
-                load(m, at + element),
-                load(m, at + 2 * element),
-                load(m, at + 3 * element),
-            )
+            m0, m1, m2, m3 = _four(m, at, element)
             a3, b3 = m0 + m1 + m2, m1 - m2 - m3
             to = (p * width + 2 * t) * k + f
             store(flat, to, a0 + a1 + a2)
@@ -304,7 +288,7 @@ def _correlation(channels: int, vectors: int):
             start, stop = block * rows, min((block + 1) * rows, strips)
             for strip in range(start, stop):
                 p = strip % per_image * 2
-                _four_rows(x[strip // per_image], image, p - before[0], before[1], 2 * tiles + 2)
+                copy_rows(x[strip // per_image], image, p - before[0], 4, 2 * tiles + 2, before[1])
                 _transform_patches(image, v, (strip - start) * tiles, v_element, tiles, c)
             count = (stop - start) * tiles
             for e in range(16):
@@ -344,7 +328,7 @@ def _gradient(vectors: int):
     """`weight_gradient` for a number of vectors in a register tile."""
 
     @jit(parallel=True)
-    def gradient(x, dy, partial, du, dw, images, vs, ns, rows, tiles, padding):
+    def gradient(x, dy, partial, images, vs, ns, rows, tiles, padding):
         c, k = x.shape[3], dy.shape[3]
         parts = len(partial)
         per_image = (dy.shape[1] + 1) // 2
@@ -360,8 +344,8 @@ def _gradient(vectors: int):
                 start, stop = block * rows, min((block + 1) * rows, strips)
                 for strip in range(start, stop):
                     p, first = strip % per_image * 2, (strip - start) * tiles
-                    _four_rows(
-                        x[strip // per_image], image, p - padding[0], padding[1], 2 * tiles + 2
+                    copy_rows(
+                        x[strip // per_image], image, p - padding[0], 4, 2 * tiles + 2, padding[1]
                     )
                     _transform_patches(image, v, first, v_element, tiles, c)
                     _transform_gradient(dy[strip // per_image], n, p, first, n_element, tiles)
@@ -389,12 +373,5 @@ def _gradient(vectors: int):
                                 count,
                                 True,
                             )
-        sums, flat = du.reshape(-1), partial.reshape(parts, -1)
-        for i in prange(len(sums)):
-            number = flat[0, i]
-            for part in range(1, parts):
-                number += flat[part, i]
-            sums[i] = number
-        _transform_filter_back(sums, dw.reshape(-1))
 
     return gradient

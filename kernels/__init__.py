@@ -46,7 +46,13 @@ def operations() -> list[str]:
 
 def own_kernels(backend: str) -> list[str]:
     """The operations for which `backend` has a file of its own."""
-    return [op for op in operations() if (ROOT / op / f"{FILES[backend]}.py").exists()]
+    return [op for op in operations() if has_own(op, backend)]
+
+
+@cache
+def has_own(op: str, backend: str) -> bool:
+    """Whether `backend` has a file of its own for `op`; else the reference serves."""
+    return (ROOT / op / f"{FILES[backend]}.py").exists()
 
 
 @cache
@@ -62,5 +68,5 @@ def load(op: str, backend: str) -> ModuleType:
         raise LookupError(f"no backend is named {backend!r}; there are {', '.join(FILES)}")
     if not (ROOT / op / "reference.py").exists():
         raise LookupError(f"kernels/ has no operation {op!r}; there are {', '.join(operations())}")
-    own = (ROOT / op / f"{FILES[backend]}.py").exists()
-    return importlib.import_module(f"{__name__}.{op}.{FILES[backend] if own else 'reference'}")
+    file = FILES[backend] if has_own(op, backend) else "reference"
+    return importlib.import_module(f"{__name__}.{op}.{file}")

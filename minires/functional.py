@@ -19,6 +19,10 @@ class BatchNorm(Function):
     op = "batch_norm"
 
 
+class BasicBlock(Function):
+    op = "basic_block"
+
+
 class ReLU(Function):
     op = "relu"
 
@@ -127,30 +131,78 @@ def batch_norm(
     x = inputs[0]
     if x.ndim < 2:
         raise ValueError(f"batch_norm: x must be (..., C) with at least 2 axes, but is {x.shape}")
-    channels = x.shape[-1]
     statistics = {"running_mean": running_mean, "running_var": running_var}
-    for name, array in statistics.items():
-        if not backend.is_array(array):
-            raise TypeError(
-                f"batch_norm: {name} must be an array of the current backend "
-                f"{backend.current()!r} (see minires.backend.asarray), but is a "
-                f"{type(array).__module__}.{type(array).__name__}"
-            )
-    for name, value in (("gamma", inputs[1]), ("beta", inputs[2]), *statistics.items()):
-        if value.shape != (channels,):
-            raise ValueError(
-                f"batch_norm: {name} must have one value per channel, ({channels},) for x "
-                f"{x.shape}, but is {value.shape}"
-            )
+    _check_normalization("batch_norm", x, training, gamma=inputs[1], beta=inputs[2], **statistics)
     if residual is not None and inputs[3].shape != x.shape:
         raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
-    if training and x.size // channels < 2:
-        raise ValueError(
-            f"batch_norm: training needs more than one value per channel, but x is {x.shape}: the "
-            f"variance of a single value is zero; use a larger batch or evaluation mode"
-        )
     return BatchNorm(
         **statistics, training=bool(training), momentum=momentum, eps=eps, relu=bool(relu)
+    )(*inputs)
+
+
+def basic_block(
+    x,
+    w1,
+    gamma1,
+    beta1,
+    running1,
+    w2,
+    gamma2,
+    beta2,
+    running2,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    identity: bool = True,
+) -> Tensor:
+    """Two convolutions with batch norm and ReLU and the identity shortcut around them, fused.
+
+    What `batch_norm(conv2d(relu(batch_norm(conv2d(x, w1))), w2), residual=x)` and a ReLU compute
+    (He et al. 2015, figure 2), without writing every intermediate image to memory.
+
+    Parameters
+    ----------
+    x : Tensor (N, H, W, C), float32 or float64
+    w1, w2 : Tensor (KH, KW, C, C), KH and KW odd
+        Stride 1, padded so that the shape stays.
+    gamma1, beta1, gamma2, beta2 : Tensor (C,)
+    running1, running2 : pair of arrays (C,)
+        running_mean and running_var of each batch norm, see `batch_norm`; so are the next three.
+    identity : bool
+        Add x before the last ReLU; without, it is the same part of a plain net.
+
+    Returns
+    -------
+    Tensor (N, H, W, C)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes or dtypes do not match, or a training batch has one value per channel.
+    """
+    parameters = {"w1": w1, "gamma1": gamma1, "beta1": beta1}
+    parameters |= {"w2": w2, "gamma2": gamma2, "beta2": beta2}
+    inputs = _floats("basic_block", x=x, **parameters)
+    x = inputs[0]
+    _rank("basic_block", "x", x, "(N,H,W,C)")
+    for name, w in (("w1", inputs[1]), ("w2", inputs[4])):
+        if w.ndim != 4 or w.shape[2:] != (x.shape[3],) * 2 or 0 in (w.shape[0] % 2, w.shape[1] % 2):
+            raise ValueError(
+                f"basic_block: {name} must be (KH,KW,C,C), KH and KW odd, with C = {x.shape[3]} "
+                f"for x {x.shape}, but is {w.shape}"
+            )
+    for i, running in ((1, running1), (2, running2)):
+        mean, var = running
+        named = {f"gamma{i}": inputs[3 * i - 1], f"beta{i}": inputs[3 * i]}
+        named |= {f"running_mean{i}": mean, f"running_var{i}": var}
+        _check_normalization("basic_block", x, training, **named)
+    return BasicBlock(
+        running1=tuple(running1),
+        running2=tuple(running2),
+        training=bool(training),
+        momentum=momentum,
+        eps=eps,
+        identity=bool(identity),
     )(*inputs)
 
 
@@ -310,6 +362,28 @@ def _floats(op: str, **tensors) -> tuple[Tensor, ...]:
                 f"{op}: {name} is {tensor.dtype} but {first_name} is {first.dtype}; they must agree"
             )
     return tuple(inputs.values())
+
+
+def _check_normalization(op: str, x: Tensor, training: bool, **per_channel) -> None:
+    channels = x.shape[-1]
+    for name, value in per_channel.items():
+        if not isinstance(value, Tensor) and not backend.is_array(value):
+            raise TypeError(
+                f"{op}: {name} must be an array of the current backend {backend.current()!r} "
+                f"(see minires.backend.asarray), but is a "
+                f"{type(value).__module__}.{type(value).__name__}"
+            )
+    for name, value in per_channel.items():
+        if value.shape != (channels,):
+            raise ValueError(
+                f"{op}: {name} must have one value per channel, ({channels},) for x "
+                f"{x.shape}, but is {value.shape}"
+            )
+    if training and x.size // channels < 2:
+        raise ValueError(
+            f"{op}: training needs more than one value per channel, but x is {x.shape}: the "
+            f"variance of a single value is zero; use a larger batch or evaluation mode"
+        )
 
 
 def _rank(op: str, name: str, tensor: Tensor, axes: str) -> None:

@@ -63,19 +63,17 @@ def forward(
     c = x.shape[-1]
     rows = x.reshape(-1, c)
     if training:
-        m = len(rows)
-        mean, squares = _statistics(rows, _parts(rows))
-        var = squares / m
-        running_mean += momentum * (mean - running_mean)
-        running_var += momentum * (var * (m / (m - 1)) - running_var)
+        mean, squares = _statistics(rows, parts_of(rows))
+        mean, inv_std = finish_statistics(
+            mean, squares, len(rows), running_mean, running_var, momentum, eps, x.dtype
+        )
     else:
-        mean, var = running_mean, running_var
-    mean = mean.astype(x.dtype)
-    inv_std = (1 / np.sqrt(var + eps)).astype(x.dtype)
+        mean = running_mean.astype(x.dtype)
+        inv_std = (1 / np.sqrt(running_var + eps)).astype(x.dtype)
     y = empty(x.shape, x.dtype)
     addend = rows if residual is None else residual.reshape(-1, c)
-    parts = _parts(rows)
-    _normalize(rows, mean, gamma * inv_std, beta, addend, residual is not None, relu, y, parts)
+    parts = parts_of(rows)
+    normalize(rows, mean, gamma * inv_std, beta, addend, residual is not None, relu, y, parts)
     sign = y if relu and residual is not None else None
     return y, (x, gamma, beta, mean, inv_std, sign, training, relu, residual is not None)
 
@@ -87,17 +85,16 @@ def backward(dy, saved, needs=(True, True, True, True)):
     x, gamma, beta, mean, inv_std, y, training, relu, has_residual = saved
     c = x.shape[-1]
     rows, dy_rows = x.reshape(-1, c), dy.reshape(-1, c)
-    scale = gamma * inv_std
     du = dy if y is None else empty(dy.shape, dy.dtype)
     du_rows, y_rows = du.reshape(-1, c), (dy if y is None else y).reshape(-1, c)
     masked = relu and y is None
-    parts = _parts(rows)
-    sums = _sums(dy_rows, rows, mean, scale, beta, y_rows, y is not None, masked, du_rows, parts)
-    sums = sums.sum(axis=0)
-    dbeta, dgamma = (sums * [np.ones(c), inv_std]).astype(x.dtype)
+    parts = parts_of(rows)
+    sums = sums_of(
+        dy_rows, rows, mean, gamma * inv_std, beta, y_rows, y is not None, masked, du_rows, parts
+    )
+    dgamma, dbeta, (scale, of_x, constant) = finish_sums(sums, gamma, inv_std, len(rows))
     dx = None
     if needs[0]:
-        of_x, constant = -scale * inv_std * (dgamma / len(rows)), -scale * (dbeta / len(rows))
         dx = empty(x.shape, x.dtype)
         _input_gradient(
             du_rows, rows, mean, scale, beta, of_x, constant, training, masked, dx, parts
@@ -105,11 +102,26 @@ def backward(dy, saved, needs=(True, True, True, True)):
     return (dx, dgamma, dbeta, du) if has_residual else (dx, dgamma, dbeta)
 
 
+def finish_statistics(mean, squares, m, running_mean, running_var, momentum, eps, dtype):
+    """From the sums over the batch to mean and inv_std; updates the running statistics."""
+    var = squares / m
+    running_mean += momentum * (mean - running_mean)
+    running_var += momentum * (var * (m / (m - 1)) - running_var)
+    return mean.astype(dtype), (1 / np.sqrt(var + eps)).astype(dtype)
+
+
+def finish_sums(sums, gamma, inv_std, m):
+    """dgamma, dbeta, and (scale, of_x, constant): dx = scale du + of_x (x - mean) + constant."""
+    dbeta, dgamma = (sums * [np.ones(len(gamma)), inv_std]).astype(gamma.dtype)
+    scale = gamma * inv_std
+    return dgamma, dbeta, (scale, -scale * inv_std * (dgamma / m), -scale * (dbeta / m))
+
+
 def _left_to_reference(x) -> bool:
     return x.shape[-1] % LANES != 0 or x.size == 0
 
 
-def _parts(rows) -> int:
+def parts_of(rows) -> int:
     """How many parts: at least a block and a row each."""
     return max(1, min(PARTS, len(rows), rows.size // BLOCK))
 
@@ -126,16 +138,16 @@ def _statistics(x, parts):
     c = x.shape[1]
     means, squares = np.zeros((parts, c)), np.zeros((parts, c))
     for part in prange(parts):
-        _part_statistics(x, *_bounds(part, parts, len(x)), means[part], squares[part])
+        part_statistics(x, *_bounds(part, parts, len(x)), means[part], squares[part])
     for part in range(1, parts):
         start, stop = _bounds(part, parts, len(x))
         for i in range(c):
-            _merge(means[0], squares[0], i, start, stop - start, means[part, i], squares[part, i])
+            merge(means[0], squares[0], i, start, stop - start, means[part, i], squares[part, i])
     return means[0], squares[0]
 
 
 @jit
-def _merge(means, squares, i, before, count, mean, square):
+def merge(means, squares, i, before, count, mean, square):
     """Merge `count` values of channel i into the statistics of the `before` values seen so far."""
     total = before + count
     difference = mean - means[i]
@@ -144,7 +156,8 @@ def _merge(means, squares, i, before, count, mean, square):
 
 
 @jit
-def _part_statistics(x, start, stop, means, squares):
+def part_statistics(x, start, stop, means, squares):
+    """Mean and sum of squared deviations of rows start ... stop - 1, to zeros float64 (C,)."""
     c, flat = x.shape[1], x.reshape(-1)
     block = max(1, BLOCK // c)
     lanes = np.empty((2, LANES), x.dtype)
@@ -165,11 +178,11 @@ def _part_statistics(x, start, stop, means, squares):
             store(both, 0, mean)
             store(both, LANES, square)
             for i in range(LANES):
-                _merge(means, squares, channel + i, first - start, count, lanes[0, i], lanes[1, i])
+                merge(means, squares, channel + i, first - start, count, lanes[0, i], lanes[1, i])
 
 
 @jit(parallel=True)
-def _normalize(x, mean, scale, beta, residual, has_residual, relu, y, parts):
+def normalize(x, mean, scale, beta, residual, has_residual, relu, y, parts):
     """y = max((x - mean) scale + beta + residual, 0), last part first."""
     c, flat, added, result = x.shape[1], x.reshape(-1), residual.reshape(-1), y.reshape(-1)
     for part in prange(parts):
@@ -186,19 +199,29 @@ def _normalize(x, mean, scale, beta, residual, has_residual, relu, y, parts):
                 store(result, at, u)
 
 
+def sums_of(dy, x, mean, scale, beta, y, has_sign, masked, du, parts):
+    """The sums of du and of du (x - mean), float64 (2, C); writes du where y is given."""
+    return _sums(dy, x, mean, scale, beta, y, has_sign, masked, du, parts).sum(axis=0)
+
+
 @jit(parallel=True)
 def _sums(dy, x, mean, scale, beta, y, has_sign, masked, du, parts):
-    """Each part's sums of du and of du (x - mean), float64 (parts, 2, C); du where y is given."""
     c = x.shape[1]
     sums = np.zeros((parts, 2, c))
     for part in prange(parts):
         start, stop = _bounds(part, parts, len(x))
-        _part_sums(dy, x, mean, scale, beta, y, has_sign, masked, du, start, stop, sums[part])
+        part_sums(
+            dy, x, mean, scale, beta, y, has_sign, masked, has_sign, du, start, stop, sums[part]
+        )
     return sums
 
 
 @jit
-def _part_sums(dy, x, mean, scale, beta, y, has_sign, masked, du, start, stop, sums):
+def part_sums(dy, x, mean, scale, beta, y, by_y, by_x, write, du, start, stop, sums):
+    """Add rows start ... stop - 1 to the sums of du and of du (x - mean), float64 (2, C).
+
+    du is dy where the ReLU let it through, which y tells (`by_y`) or x does (`by_x`).
+    """
     c = x.shape[1]
     dy_flat, x_flat, y_flat, du_flat = (
         dy.reshape(-1),
@@ -218,11 +241,12 @@ def _part_sums(dy, x, mean, scale, beta, y, has_sign, masked, du, start, stop, s
                 at = (first + r) * c + channel
                 centred = load(x_flat, at) - m
                 gradient = load(dy_flat, at)
-                if has_sign:
+                if by_y:
                     gradient = where_positive(load(y_flat, at), gradient)
-                    store(du_flat, at, gradient)
-                elif masked:
+                elif by_x:
                     gradient = where_positive(fma(centred, s, b), gradient)
+                if write:
+                    store(du_flat, at, gradient)
                 total = total + gradient
                 product = fma(gradient, centred, product)
             store(both, 0, total)

@@ -18,7 +18,8 @@ from numba import prange
 
 from minires.kernels.arrays import output_size
 from minires.kernels.conv2d import numba_winograd
-from minires.kernels.conv2d.numba_winograd import PARTIAL_SUMS, copy_rows, sum_parts
+from minires.kernels.conv2d.numba_rows import copy_rows, sum_parts
+from minires.kernels.conv2d.numba_winograd import PARTIAL_SUMS
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty, zeros
 from minires.kernels.register_tile import ROWS, WIDE, register_tile
@@ -40,6 +41,8 @@ def forward(x, w, stride=(1, 1), padding=(0, 0)):
 def backward(dy, saved, needs=(True, True)):
     """(dx, dw); see the derivation in `__init__.py`."""
     x, w, stride, padding = saved
+    if all(needs) and tuple(padding) == (1, 1) and numba_winograd.serves(w.shape, stride):
+        return numba_winograd.gradients(dy, x, w)[:2]
     dx = input_gradient(dy, w, x.shape, stride, padding) if needs[0] else None
     dw = weight_gradient(dy, x, w.shape, stride, padding) if needs[1] else None
     return dx, dw
@@ -153,7 +156,9 @@ def weight_gradient(dy, x, w_shape, stride, padding):
     """dw[i,j,c,k] = sum over n,p,q of xp[n, p sh + i, q sw + j, c] dy[n,p,q,k]."""
     kh, kw, c, k = w_shape
     if numba_winograd.serves(w_shape, stride):
-        return numba_winograd.weight_gradient(dy, x, padding)
+        return numba_winograd.gradients(dy, x, np.empty(w_shape, x.dtype), padding, with_dx=False)[
+            1
+        ]
     if k % LANES:
         dy = np.pad(dy, ((0, 0), (0, 0), (0, 0), (0, -k % LANES)))
     n, ho, wo, whole_k = dy.shape

@@ -2,14 +2,9 @@
 
 Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4. The output is
 cut into tiles of 2x2 pixels; each depends on a patch d of 4x4 pixels of x, overlapping its
-neighbours' by two. With a filter g (3x3), all transforms along both axes,
+neighbours' by two. With a filter g (3x3) and the matrices of `numba_transforms.py`,
 
     u = G g G^T    v = B^T d B    m = u * v, element by element    tile of y = A^T m A
-
-          | 1  0  0 |          | 1  0 -1  0 |
-    G =   | 1  1  1 | / 2     B^T = | 0  1  1  0 |      A^T = | 1  1  1  0 |
-          | 1 -1  1 | / 2          | 0 -1  1  0 |            | 0  1 -1 -1 |
-          | 0  0  1 |          | 0  1  0 -1 |
 
 16 multiplications give 4 outputs. With channels the product becomes, for each of the 16 elements,
 a matrix product over all tiles, m[e] (tiles, K) = v[e] (tiles, C) u[e] (C, K), which is left to the
@@ -18,7 +13,12 @@ of tiles at a time and do not leave the cache.
 
 The input gradient is a convolution, too (see `__init__.py`). For the weights, walk back through the
 same three steps: from dy the gradient of m is n = A dy A^T for each tile, from it that of u is
-du[e] (C, K) = sum over tiles of v[e]^T n[e], and from it dw = G^T du G.
+du[e] (C, K) = sum over tiles of v[e]^T n[e], and from it dw = G^T du G. Both gradients are computed
+block by block from one copy of dy.
+
+A convolution stands between batch normalisations. What they do to each number on its own is done
+where the convolution reads it, what they need to know of all numbers is summed up where it writes
+them, while they are in the cache (`basic_block/` makes use of it). So memory sees every image once.
 
 Sums meet differences of neighbouring pixels, so an error (or a NaN, an infinity) of one pixel can
 reach every pixel of the tiles whose patch holds it: one pixel farther than in the plain sum. In dw
@@ -31,14 +31,28 @@ import numba
 import numpy as np
 from numba import prange
 
+from minires.kernels.batch_norm.numba_cpu import merge, part_statistics, part_sums
+from minires.kernels.conv2d.numba_rows import (
+    copy_rows,
+    differentiate_rows,
+    normalize_rows,
+    sum_parts,
+)
+from minires.kernels.conv2d.numba_transforms import (
+    transform_filter,
+    transform_filter_back,
+    transform_gradient,
+    transform_patches,
+    transform_products,
+)
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty
 from minires.kernels.register_tile import ROWS, WIDE, register_tile
-from minires.kernels.vectors import LANES, clear, copy, fill, load, store
+from minires.kernels.vectors import LANES, clear, load, store
 
-BLOCK_BYTES = 64 << 10
-"""How much of v and m (or n) is formed at a time, at least a row of tiles: with u (16 x 64 x 64
-numbers, 256 KB, in a CIFAR net's last stage) it stays in the L2 cache."""
+BLOCK_BYTES = 256 << 10
+"""How much of v and m (or v and n) is formed at a time, at least a row of tiles: with u (16 x 64 x
+64 numbers, 256 KB, in a CIFAR net's last stage) it stays in the L2 cache."""
 
 SPACE = LANES
 """Numbers between the elements of v: at a distance of a power of two their 16 streams of stores
@@ -56,218 +70,117 @@ def serves(w_shape: tuple[int, ...], stride, step=(1, 1)) -> bool:
     return whole and kh == kw == 3 and tuple(stride) == tuple(step) == (1, 1)
 
 
-def correlate(x, w, y, before) -> None:
-    """y[n,p,q] = sum over i,j,c of x[n, p + i - bh, q + j - bw, c] w[i,j,c], (bh, bw) = before."""
+def correlate(x, w, y, before, normalization=None, statistics=False):
+    """y[n,p,q] = sum over i,j,c of x[n, p + i - bh, q + j - bw, c] w[i,j,c], (bh, bw) = before.
+
+    With `normalization` = (mean, scale, beta), of max((x - mean) scale + beta, 0) in place of x.
+    With `statistics`, returns the mean of every channel of y and the sum of squared deviations from
+    it, both float64 (K,).
+    """
     c, k = w.shape[2:]
-    rows, tiles, buffers = _buffers(y.shape, c, x.dtype)
+    rows, tiles, strips = _blocks(y.shape, c + k, x.itemsize)
+    blocks = -(-strips // rows)
+    image, v, m = _buffers(rows, tiles, x.dtype, c, c, k)
     u = empty((16, c, k), x.dtype)
-    run = _correlation(c, 2 if WIDE and k % (2 * LANES) == 0 else 1)
-    run(x, np.ascontiguousarray(w), y, u, *buffers, rows, tiles, tuple(before))
+    means, squares = (np.zeros((blocks if statistics else 0, k)) for _ in range(2))
+    vectors = normalization or (x[0, 0, 0],) * 3
+    run = _correlation(c, _vectors(k))
+    run(
+        x,
+        np.ascontiguousarray(w),
+        y,
+        (u, image, v, m),
+        (rows, tiles),
+        tuple(before),
+        normalization is not None,
+        vectors,
+        means,
+        squares,
+    )
+    return (means[0], squares[0]) if statistics else None
 
 
-def weight_gradient(dy, x, padding):
-    """dw[i,j,c,k] = sum over n,p,q of xp[n, p + i, q + j, c] dy[n,p,q,k]."""
-    c, k = x.shape[3], dy.shape[3]
-    rows, tiles, buffers = _buffers(dy.shape, c, x.dtype)
-    blocks = -(-len(x) * (-(-dy.shape[1] // 2)) // rows)
-    partial = empty((max(1, min(PARTIAL_SUMS, blocks)), 16, c, k), x.dtype)
-    du, dw = empty((16, c, k), x.dtype), empty((3, 3, c, k), x.dtype)
-    run = _gradient(2 if WIDE and k % (2 * LANES) == 0 else 1)
-    run(x, dy, partial, *buffers, rows, tiles, tuple(padding))
-    sum_parts(partial.reshape(len(partial), -1), du.reshape(-1))
-    _transform_filter_back(du.reshape(-1), dw.reshape(-1))
-    return dw
+def gradients(
+    dy, x, w, padding=(1, 1), through=None, normalization=None, addend=None, with_dx=True
+):
+    """dx and dw of y = conv(x, w); dx only if padding is 1, None without `with_dx`.
+
+    Parameters
+    ----------
+    dy, x, w : arrays (N, Ho, Wo, K), (N, H, W, C), (3, 3, C, K)
+    through : (array, mean, scale, of_x, constant), optional
+        dy is the gradient behind the batch normalisation of the convolution's output, which is
+        `array`: scale dy + of_x (array - mean) + constant takes its place.
+    normalization : (mean, scale, beta), optional
+        u = (x - mean) scale + beta and a ReLU stand before it: dx is the gradient of u.
+    addend : array like x, optional
+        Added to dx.
+
+    Returns
+    -------
+    dx, dw, sums : with `normalization` the sums of dx and dx (x - mean), float64 (2, C)
+    """
+    c, k = w.shape[2:]
+    rows, tiles, strips = _blocks(dy.shape, c + 2 * k, x.itemsize)
+    parts = max(1, min(PARTIAL_SUMS, -(-strips // rows)))
+    image, v, v_of_dy, n = _buffers(rows, tiles, x.dtype, max(c, k), c, k, k)
+    partial, du = empty((parts, 16, c, k), x.dtype), empty((16, c, k), x.dtype)
+    dw, u = empty((3, 3, c, k), x.dtype), empty((16, k, c), x.dtype)
+    dx = empty(x.shape, x.dtype) if with_dx else x
+    sums = np.zeros((parts, 2, c))
+    flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
+    one = x[0, 0, 0]
+    run = _gradients(k, _vectors(c), _vectors(k))
+    run(
+        dy,
+        x,
+        flipped,
+        dx,
+        with_dx,
+        partial,
+        (u, image, v, v_of_dy, n),
+        (rows, tiles),
+        tuple(padding),
+        through is not None,
+        through or (dy, one, one, one, one),
+        normalization is not None,
+        normalization or (one, one, one),
+        addend is not None,
+        x if addend is None else addend,
+        sums,
+    )
+    sum_parts(partial.reshape(parts, -1), du.reshape(-1))
+    transform_filter_back(du.reshape(-1), dw.reshape(-1))
+    return dx if with_dx else None, dw, sums.sum(axis=0)
 
 
-def _buffers(y_shape: tuple[int, ...], c: int, dtype):
-    """Rows of tiles in a block, tiles in a row, and each thread's image rows, v and m (or n)."""
-    n, height, width, k = y_shape
+def _vectors(channels: int) -> int:
+    return 2 if WIDE and channels % (2 * LANES) == 0 else 1
+
+
+def _blocks(y_shape: tuple[int, ...], channels: int, itemsize: int) -> tuple[int, int, int]:
+    """Rows of tiles in a block, tiles in a row, rows of tiles in all."""
+    n, height, width, _ = y_shape
     tiles, strips = -(-width // 2), n * -(-height // 2)
-    fit = BLOCK_BYTES // (16 * (c + k) * np.dtype(dtype).itemsize * max(1, tiles))
-    rows = max(1, min(fit, strips // PARTIAL_SUMS))  # a small batch has blocks for all threads, too
+    fit = BLOCK_BYTES // (16 * channels * itemsize * max(1, tiles))
+    return max(1, min(fit, strips // PARTIAL_SUMS)), tiles, strips  # blocks for all threads
+
+
+def _buffers(rows: int, tiles: int, dtype, image_channels: int, *channels: int):
+    """Each thread's image rows, and its 16 matrices of tiles for these numbers of channels."""
     places = -(-rows * tiles // ROWS) * ROWS  # the last register tile may reach beyond
     threads = numba.get_num_threads()
-    image = empty((threads, 4 * (2 * tiles + 2) * c), dtype)
-    v, m = (empty((threads, 16, places * channels + SPACE), dtype) for channels in (c, k))
-    return rows, tiles, (image, v, m)
+    image = empty((threads, (2 * rows + 2) * (2 * tiles + 2) * image_channels), dtype)
+    return image, *(empty((threads, 16, places * k + SPACE), dtype) for k in channels)
 
 
 @jit
-def _transform_filter(w, u):
-    """u = G w G^T for each pair of channels; w (3, 3, C, K) and u (16, C, K) are flat."""
-    size = len(w) // 9
-    half = fill(w, 0.5)
-    for i in range(0, size, LANES):
-        for j in range(3):  # down the columns, into rows 0, 4, 8 and 12 of u
-            top, middle, bottom = (
-                load(w, j * size + i),
-                load(w, (3 + j) * size + i),
-                load(w, (6 + j) * size + i),
-            )
-            outer = half * (top + bottom)
-            middle = half * middle
-            store(u, j * size + i, top)
-            store(u, (4 + j) * size + i, outer + middle)
-            store(u, (8 + j) * size + i, outer - middle)
-            store(u, (12 + j) * size + i, bottom)
-        for e in range(0, 16, 4):  # along the rows, in place
-            left, middle, right = (
-                load(u, e * size + i),
-                load(u, (e + 1) * size + i),
-                load(u, (e + 2) * size + i),
-            )
-            outer = half * (left + right)
-            middle = half * middle
-            store(u, (e + 1) * size + i, outer + middle)
-            store(u, (e + 2) * size + i, outer - middle)
-            store(u, (e + 3) * size + i, right)
-
-
-@jit
-def _transform_filter_back(du, dw):
-    """dw = G^T du G for each pair of channels; du (16, C, K) is overwritten, both are flat."""
-    size = len(dw) // 9
-    half = fill(dw, 0.5)
-    for i in range(0, size, LANES):
-        for e in range(0, 16, 4):
-            a, b = load(du, (e + 1) * size + i), load(du, (e + 2) * size + i)
-            both, difference = half * (a + b), half * (a - b)
-            store(du, e * size + i, load(du, e * size + i) + both)
-            store(du, (e + 1) * size + i, difference)
-            store(du, (e + 2) * size + i, both + load(du, (e + 3) * size + i))
-        for j in range(3):
-            a, b = load(du, (4 + j) * size + i), load(du, (8 + j) * size + i)
-            both, difference = half * (a + b), half * (a - b)
-            store(dw, j * size + i, load(du, j * size + i) + both)
-            store(dw, (3 + j) * size + i, difference)
-            store(dw, (6 + j) * size + i, both + load(du, (12 + j) * size + i))
-
-
-@jit
-def copy_rows(x, image, top, rows, width, left):
-    """Rows top ... top + rows - 1, columns -left ... of x (H, W, C) to image, zeros outside."""
-    h, w, c = x.shape
-    flat = x.reshape(-1)
-    before = min(max(left, 0), width)
-    skipped = max(-left, 0)
-    inside = max(0, min(w - skipped, width - before))
-    for r in range(rows):
-        at = r * width * c
-        if 0 <= top + r < h:
-            clear(image, at, before * c)
-            copy(image, at + before * c, flat, ((top + r) * w + skipped) * c, inside * c)
-            clear(image, at + (before + inside) * c, (width - before - inside) * c)
-        else:
-            clear(image, at, width * c)
-
-
-@jit(parallel=True)
-def sum_parts(partial, total):
-    """total (S,) = the sum of the rows of partial (parts, S), in their order."""
-    for i in prange(len(total)):
-        number = partial[0, i]
-        for part in range(1, len(partial)):
-            number += partial[part, i]
-        total[i] = number
-
-
-@jit
-def _four(array, at, step):
-    """Four vectors, `step` numbers apart."""
-    return (
-        load(array, at),
-        load(array, at + step),
-        load(array, at + 2 * step),
-        load(array, at + 3 * step),
-    )
-
-
-@jit
-def _transform_patches(image, v, first, element, tiles, c):
-    """v = B^T d B for each patch of four image rows, to places `first` ... of each element."""
-    row = (2 * tiles + 2) * c
-    for t in range(tiles):
-        for i in range(0, c, LANES):
-            at, to = 2 * t * c + i, (first + t) * c + i
-            d00, d01, d02, d03 = _four(image, at, c)
-            at += row
-            d10, d11, d12, d13 = _four(image, at, c)
-            at += row
-            d20, d21, d22, d23 = _four(image, at, c)
-            at += row
-            d30, d31, d32, d33 = _four(image, at, c)
-            _patch_row(v, to, element, d00 - d20, d01 - d21, d02 - d22, d03 - d23)
-            _patch_row(v, to + 4 * element, element, d10 + d20, d11 + d21, d12 + d22, d13 + d23)
-            _patch_row(v, to + 8 * element, element, d20 - d10, d21 - d11, d22 - d12, d23 - d13)
-            _patch_row(v, to + 12 * element, element, d10 - d30, d11 - d31, d12 - d32, d13 - d33)
-
-
-@jit
-def _patch_row(v, to, element, a, b, c, d):
-    store(v, to, a - c)
-    store(v, to + element, b + c)
-    store(v, to + 2 * element, c - b)
-    store(v, to + 3 * element, b - d)
-
-
-@jit
-def _transform_products(m, y, p, first, element, tiles):
-    """y = A^T m A for a row of tiles, whose upper pixels are row p of y (H, W, K)."""
-    height, width, k = y.shape
-    flat = y.reshape(-1)
-    for t in range(tiles):
-        for f in range(0, k, LANES):
-            at = (first + t) * k + f
-            m0, m1, m2, m3 = _four(m, at, element)
-            a0, b0 = m0 + m1 + m2, m1 - m2 - m3
-            at += 4 * element
-            m0, m1, m2, m3 = _four(m, at, element)
-            a1, b1 = m0 + m1 + m2, m1 - m2 - m3
-            at += 4 * element
-            m0, m1, m2, m3 = _four(m, at, element)
-            a2, b2 = m0 + m1 + m2, m1 - m2 - m3
-            at += 4 * element
-            m0, m1, m2, m3 = _four(m, at, element)
-            a3, b3 = m0 + m1 + m2, m1 - m2 - m3
-            to = (p * width + 2 * t) * k + f
-            store(flat, to, a0 + a1 + a2)
-            right, below = 2 * t + 1 < width, p + 1 < height
-            if right:
-                store(flat, to + k, b0 + b1 + b2)
-            if below:
-                store(flat, to + width * k, a1 - a2 - a3)
-            if right and below:
-                store(flat, to + (width + 1) * k, b1 - b2 - b3)
-
-
-@jit
-def _transform_gradient(dy, n, p, first, element, tiles):
-    """n = A dy A^T for a row of tiles, whose upper pixels are row p of dy (H, W, K)."""
-    height, width, k = dy.shape
-    flat = dy.reshape(-1)
-    for t in range(tiles):
-        for f in range(0, k, LANES):
-            at, to = (p * width + 2 * t) * k + f, (first + t) * k + f
-            right, below = 2 * t + 1 < width, p + 1 < height
-            a, b, c, d = load(flat, at), fill(flat, 0), fill(flat, 0), fill(flat, 0)
-            if right:
-                b = load(flat, at + k)
-            if below:
-                c = load(flat, at + width * k)
-            if right and below:
-                d = load(flat, at + (width + 1) * k)
-            _gradient_row(n, to, element, a, b)
-            _gradient_row(n, to + 4 * element, element, a + c, b + d)
-            _gradient_row(n, to + 8 * element, element, a - c, b - d)
-            _gradient_row(n, to + 12 * element, element, fill(flat, 0) - c, fill(flat, 0) - d)
-
-
-@jit
-def _gradient_row(n, to, element, a, b):
-    store(n, to, a)
-    store(n, to + element, a + b)
-    store(n, to + 2 * element, a - b)
-    store(n, to + 3 * element, fill(n, 0) - b)
+def _pixels(start, stop, height, width):
+    """The pixels of rows of tiles start ... stop - 1: the first, and the one after the last."""
+    strips = (height + 1) // 2
+    first = (start // strips * height + start % strips * 2) * width
+    last = stop - 1
+    return first, (last // strips * height + min(height, last % strips * 2 + 2)) * width
 
 
 @cache
@@ -275,21 +188,37 @@ def _correlation(channels: int, vectors: int):
     """`correlate` for a number of channels and of vectors in a register tile."""
 
     @jit(parallel=True)
-    def correlation(x, w, y, u, images, vs, ms, rows, tiles, before):
-        c, k = x.shape[3], y.shape[3]
-        _transform_filter(w.reshape(-1), u.reshape(-1))
+    def correlation(
+        x, w, y, buffers, size, before, normalized, normalization, block_means, block_squares
+    ):
+        u, images, vs, ms = buffers
+        rows, tiles = size
+        mean, scale, beta = normalization
+        height, width, k = y.shape[1:]
+        c, columns = x.shape[3], 2 * tiles + 2
+        transform_filter(w.reshape(-1), u.reshape(-1))
         u_flat = u.reshape(-1)
-        per_image = (y.shape[1] + 1) // 2
+        per_image = (height + 1) // 2
         strips = len(x) * per_image
+        blocks = (strips + rows - 1) // rows
         v_element, m_element = vs.shape[2], ms.shape[2]
-        for block in prange((strips + rows - 1) // rows):
+        for block in prange(blocks):
             thread = numba.get_thread_id()
             image, v, m = images[thread], vs[thread].reshape(-1), ms[thread].reshape(-1)
             start, stop = block * rows, min((block + 1) * rows, strips)
-            for strip in range(start, stop):
-                p = strip % per_image * 2
-                copy_rows(x[strip // per_image], image, p - before[0], 4, 2 * tiles + 2, before[1])
-                _transform_patches(image, v, (strip - start) * tiles, v_element, tiles, c)
+            strip = start
+            while strip < stop:  # as many rows of tiles as belong to one image
+                place, p = strip // per_image, strip % per_image * 2
+                run = min(stop - strip, per_image - strip % per_image)
+                top, copied, left = p - before[0], 2 * run + 2, before[1]
+                if normalized:
+                    normalize_rows(x[place], mean, scale, beta, image, top, copied, columns, left)
+                else:
+                    copy_rows(x[place], image, top, copied, columns, left)
+                for s in range(run):
+                    at, to = 2 * s * columns * c, (strip + s - start) * tiles
+                    transform_patches(image, at, v, to, v_element, tiles, c)
+                strip += run
             count = (stop - start) * tiles
             for e in range(16):
                 for f in range(0, k, LANES * vectors):
@@ -316,46 +245,117 @@ def _correlation(channels: int, vectors: int):
                         )
             for strip in range(start, stop):
                 p = strip % per_image * 2
-                _transform_products(
+                transform_products(
                     m, y[strip // per_image], p, (strip - start) * tiles, m_element, tiles
+                )
+            if len(block_means):
+                first, last = _pixels(start, stop, height, width)
+                part_statistics(
+                    y.reshape(-1, k), first, last, block_means[block], block_squares[block]
+                )
+        for block in range(1, len(block_means)):
+            first, last = _pixels(block * rows, min((block + 1) * rows, strips), height, width)
+            for i in range(k):
+                merge(
+                    block_means[0],
+                    block_squares[0],
+                    i,
+                    first,
+                    last - first,
+                    block_means[block, i],
+                    block_squares[block, i],
                 )
 
     return correlation
 
 
 @cache
-def _gradient(vectors: int):
-    """`weight_gradient` for a number of vectors in a register tile."""
+def _gradients(channels: int, x_vectors: int, dy_vectors: int):
+    """`gradients` for a number of channels of dy and numbers of vectors in the register tiles."""
 
     @jit(parallel=True)
-    def gradient(x, dy, partial, images, vs, ns, rows, tiles, padding):
-        c, k = x.shape[3], dy.shape[3]
-        parts = len(partial)
-        per_image = (dy.shape[1] + 1) // 2
+    def gradients(
+        dy,
+        x,
+        w,
+        dx,
+        with_dx,
+        partial,
+        buffers,
+        size,
+        padding,
+        differentiated,
+        through,
+        normalized,
+        normalization,
+        added,
+        addend,
+        sums,
+    ):
+        u, images, vs, vs_of_dy, ns = buffers
+        rows, tiles = size
+        output, output_mean, output_scale, of_output, constant = through
+        mean, scale, beta = normalization
+        height, width, k = dy.shape[1:]
+        c, columns, parts = x.shape[3], 2 * tiles + 2, len(partial)
+        transform_filter(w.reshape(-1), u.reshape(-1))
+        u_flat = u.reshape(-1)
+        per_image = (height + 1) // 2
         strips = len(x) * per_image
         blocks = (strips + rows - 1) // rows
-        v_element, n_element = vs.shape[2], ns.shape[2]
+        v_element, dy_element, n_element = vs.shape[2], vs_of_dy.shape[2], ns.shape[2]
         for part in prange(parts):
             thread = numba.get_thread_id()
             image, total = images[thread], partial[part].reshape(-1)
             v, n = vs[thread].reshape(-1), ns[thread].reshape(-1)
+            v_of_dy = vs_of_dy[thread].reshape(-1)
             clear(total, 0, len(total))
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 start, stop = block * rows, min((block + 1) * rows, strips)
-                for strip in range(start, stop):
-                    p, first = strip % per_image * 2, (strip - start) * tiles
-                    copy_rows(
-                        x[strip // per_image], image, p - padding[0], 4, 2 * tiles + 2, padding[1]
-                    )
-                    _transform_patches(image, v, first, v_element, tiles, c)
-                    _transform_gradient(dy[strip // per_image], n, p, first, n_element, tiles)
+                strip = start
+                while strip < stop:  # as many rows of tiles as belong to one image
+                    place, p = strip // per_image, strip % per_image * 2
+                    run = min(stop - strip, per_image - strip % per_image)
+                    copied = 2 * run + 2
+                    if differentiated:
+                        differentiate_rows(
+                            dy[place],
+                            output[place],
+                            output_mean,
+                            output_scale,
+                            of_output,
+                            constant,
+                            image,
+                            p - 1,
+                            copied,
+                            columns,
+                            1,
+                        )
+                    else:
+                        copy_rows(dy[place], image, p - 1, copied, columns, 1)
+                    for s in range(run):
+                        at, to = 2 * s * columns * k, (strip + s - start) * tiles
+                        transform_gradient(image, at, n, to, n_element, tiles, k)
+                        if with_dx:
+                            transform_patches(image, at, v_of_dy, to, dy_element, tiles, k)
+                    top, left = p - padding[0], padding[1]
+                    if normalized:
+                        normalize_rows(
+                            x[place], mean, scale, beta, image, top, copied, columns, left
+                        )
+                    else:
+                        copy_rows(x[place], image, top, copied, columns, left)
+                    for s in range(run):
+                        at, to = 2 * s * columns * c, (strip + s - start) * tiles
+                        transform_patches(image, at, v, to, v_element, tiles, c)
+                    strip += run
                 count = (stop - start) * tiles
                 for e in range(16):
                     for i in range(0, c, ROWS):
-                        for f in range(0, k, LANES * vectors):
+                        for f in range(0, k, LANES * dy_vectors):
                             register_tile(
                                 1,
-                                vectors,
+                                dy_vectors,
                                 v,
                                 e * v_element + i,
                                 1,
@@ -373,5 +373,59 @@ def _gradient(vectors: int):
                                 count,
                                 True,
                             )
+                if not with_dx:
+                    continue
+                for e in range(16):  # m takes the place of v, whose turn is over
+                    for f in range(0, c, LANES * x_vectors):
+                        for t in range(0, count, ROWS):
+                            register_tile(
+                                channels,
+                                x_vectors,
+                                v_of_dy,
+                                e * dy_element + t * k,
+                                k,
+                                0,
+                                1,
+                                u_flat,
+                                e * k * c + f,
+                                0,
+                                c,
+                                v,
+                                e * v_element + t * c + f,
+                                c,
+                                ROWS,
+                                1,
+                                k,
+                                False,
+                            )
+                for strip in range(start, stop):
+                    place, p = strip // per_image, strip % per_image * 2
+                    transform_products(v, dx[place], p, (strip - start) * tiles, v_element, tiles)
+                first, last = _pixels(start, stop, height, width)
+                rows_of_dx = dx.reshape(-1, c)
+                if normalized:
+                    part_sums(
+                        rows_of_dx,
+                        x.reshape(-1, c),
+                        mean,
+                        scale,
+                        beta,
+                        rows_of_dx,
+                        False,
+                        True,
+                        True,
+                        rows_of_dx,
+                        first,
+                        last,
+                        sums[part],
+                    )
+                if added:
+                    _add_rows(dx.reshape(-1), addend.reshape(-1), first * c, last * c)
 
-    return gradient
+    return gradients
+
+
+@jit
+def _add_rows(total, addend, start, stop):
+    for i in range(start, stop, LANES):
+        store(total, i, load(total, i) + load(addend, i))

@@ -11,8 +11,8 @@
 
 import re
 
+from minires import backend, kernels, nn
 from minires import functional as F
-from minires import nn
 
 
 class BasicBlock(nn.Module):
@@ -24,15 +24,27 @@ class BasicBlock(nn.Module):
     shortcut : str
         Where the shape changes, "A" subsamples and pads with zero channels, "B" projects with a
         1x1 convolution; "C" projects around every block; "none" makes a plain net.
+    fused : bool, optional
+        Compute a block that keeps the shape as one operation, `F.basic_block`, or as five. If not
+        given: fused where the current backend has a kernel for it.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: str):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        shortcut: str,
+        fused: bool | None = None,
+    ):
         super().__init__()
+        self.fused = fused
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         same_shape = stride == 1 and in_channels == out_channels
+        self.fusible = same_shape and shortcut in ("A", "B", "none")
         if shortcut not in ("A", "B", "C", "none"):
             raise ValueError(f"shortcut must be A, B, C or none, but is {shortcut!r}")
         if shortcut == "none":
@@ -48,9 +60,30 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.ZeroPadShortcut(stride, out_channels)
 
     def forward(self, x):
+        wanted = kernels.has_own("basic_block", backend.current())
+        if self.fusible and (wanted if self.fused is None else self.fused):
+            return self._forward_fused(x)
         residual = None if self.shortcut is None else self.shortcut(x)
         y = self.bn1(self.conv1(x), relu=True)
         return self.bn2(self.conv2(y), residual=residual, relu=True)
+
+    def _forward_fused(self, x):
+        bn1, bn2 = self.bn1, self.bn2
+        return F.basic_block(
+            x,
+            self.conv1.weight,
+            bn1.weight,
+            bn1.bias,
+            (bn1.running_mean, bn1.running_var),
+            self.conv2.weight,
+            bn2.weight,
+            bn2.bias,
+            (bn2.running_mean, bn2.running_var),
+            self.training,
+            bn1.momentum,
+            bn1.eps,
+            identity=self.shortcut is not None,
+        )
 
 
 class CifarResNet(nn.Module):
@@ -63,26 +96,30 @@ class CifarResNet(nn.Module):
     num_classes : int
     shortcut : str
         "A" (the paper's choice on CIFAR), "B", "C", or "none" for a plain net.
+    fused : bool, optional
+        See `BasicBlock`.
 
     Input (N, H, W, 3), output logits (N, num_classes).
     """
 
-    def __init__(self, n: int, num_classes: int = 10, shortcut: str = "A"):
+    def __init__(
+        self, n: int, num_classes: int = 10, shortcut: str = "A", fused: bool | None = None
+    ):
         super().__init__()
         if n < 1:
             raise ValueError(f"CifarResNet: n is the number of blocks per stage, but is {n}")
         self.depth = 6 * n + 2
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = self._stage(n, 16, 16, 1, shortcut)
-        self.layer2 = self._stage(n, 16, 32, 2, shortcut)
-        self.layer3 = self._stage(n, 32, 64, 2, shortcut)
+        self.layer1 = self._stage(n, 16, 16, 1, shortcut, fused)
+        self.layer2 = self._stage(n, 16, 32, 2, shortcut, fused)
+        self.layer3 = self._stage(n, 32, 64, 2, shortcut, fused)
         self.linear = nn.Linear(64, num_classes)
 
     @staticmethod
-    def _stage(n: int, in_channels: int, channels: int, stride: int, shortcut: str):
-        first = BasicBlock(in_channels, channels, stride, shortcut)
-        rest = (BasicBlock(channels, channels, 1, shortcut) for _ in range(n - 1))
+    def _stage(n: int, in_channels: int, channels: int, stride: int, *how):
+        first = BasicBlock(in_channels, channels, stride, *how)
+        rest = (BasicBlock(channels, channels, 1, *how) for _ in range(n - 1))
         return nn.Sequential(first, *rest)
 
     def forward(self, x):
@@ -91,7 +128,9 @@ class CifarResNet(nn.Module):
         return self.linear(F.global_avg_pool2d(x))
 
 
-def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.Module:
+def build(
+    name: str, num_classes: int = 10, shortcut: str | None = None, fused: bool | None = None
+) -> nn.Module:
     """A network by its name.
 
     Parameters
@@ -101,6 +140,9 @@ def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.M
     num_classes : int
     shortcut : "A", "B" or "C", optional
         Of a resnet; "A" if not given. A plain net has none.
+    fused : bool, optional
+        Compute whole blocks as one operation (True) or every operation on its own (False); if not
+        given, whichever is faster on the current backend.
 
     Raises
     ------
@@ -112,7 +154,7 @@ def build(name: str, num_classes: int = 10, shortcut: str | None = None) -> nn.M
         if shortcut not in (None, "none"):
             raise ValueError(f"{name} is a plain net: it has no shortcuts, so no option {shortcut}")
         shortcut = "none"
-    return CifarResNet((depth - 2) // 6, num_classes, "A" if shortcut is None else shortcut)
+    return CifarResNet((depth - 2) // 6, num_classes, "A" if shortcut is None else shortcut, fused)
 
 
 def parse_name(name: str) -> tuple[str, int]:

@@ -1,0 +1,105 @@
+"""The basic block around two Winograd convolutions, by the plan of `__init__.py`.
+
+Training with 3x3 filters and whole vectors of channels; everything else is composed of the plain
+Numba operations.
+
+saved = (x, w1, gamma1, w2, gamma2, a, mean1, inv_std1, beta1, b, mean2, inv_std2, y, identity)
+"""
+
+from minires.kernels.basic_block.reference import compose, compose_backward
+from minires.kernels.batch_norm import numba_cpu as batch_norm
+from minires.kernels.batch_norm.numba_cpu import (
+    finish_statistics,
+    finish_sums,
+    normalize,
+    parts_of,
+    sums_of,
+)
+from minires.kernels.conv2d import numba_cpu as conv2d
+from minires.kernels.conv2d import numba_winograd
+from minires.kernels.memory import empty
+
+BEFORE = (1, 1)
+
+
+def forward(
+    x,
+    w1,
+    gamma1,
+    beta1,
+    w2,
+    gamma2,
+    beta2,
+    *,
+    running1,
+    running2,
+    training,
+    momentum,
+    eps,
+    identity,
+):
+    """y and what backward needs; see the contract."""
+    if not training or x.size == 0 or not numba_winograd.serves(w1.shape, (1, 1)):
+        y, saved = compose(
+            conv2d,
+            batch_norm,
+            x,
+            w1,
+            gamma1,
+            beta1,
+            w2,
+            gamma2,
+            beta2,
+            running1=running1,
+            running2=running2,
+            training=training,
+            momentum=momentum,
+            eps=eps,
+            identity=identity,
+        )
+        return y, ("composed", saved)
+    c = x.shape[3]
+    m = x.size // c
+    a, b, y = (empty(x.shape, x.dtype) for _ in range(3))
+    sums = numba_winograd.correlate(x, w1, a, BEFORE, statistics=True)
+    mean1, inv_std1 = finish_statistics(*sums, m, *running1, momentum, eps, x.dtype)
+    normalization = (mean1, gamma1 * inv_std1, beta1)
+    sums = numba_winograd.correlate(a, w2, b, BEFORE, normalization, statistics=True)
+    mean2, inv_std2 = finish_statistics(*sums, m, *running2, momentum, eps, x.dtype)
+    rows, addend = b.reshape(-1, c), x.reshape(-1, c)
+    normalize(rows, mean2, gamma2 * inv_std2, beta2, addend, identity, True, y, parts_of(rows))
+    first = (x, w1, gamma1, beta1, a, mean1, inv_std1)
+    return y, ("fused", first, (w2, gamma2, beta2, b, mean2, inv_std2), y, identity)
+
+
+def backward(dy, saved, needs=(True,) * 7):
+    """(dx, dw1, dgamma1, dbeta1, dw2, dgamma2, dbeta2)."""
+    how, *saved = saved
+    if how == "composed":
+        return compose_backward(conv2d, batch_norm, dy, saved[0], needs)
+    (x, w1, gamma1, beta1, a, mean1, inv_std1), second, y, identity = saved
+    w2, gamma2, beta2, b, mean2, inv_std2 = second
+    c = x.shape[3]
+    m = x.size // c
+    du = empty(dy.shape, dy.dtype)
+    dy_rows, b_rows, y_rows, du_rows = (array.reshape(-1, c) for array in (dy, b, y, du))
+    parts = parts_of(b_rows)
+    sums = sums_of(dy_rows, b_rows, mean2, gamma2, beta2, y_rows, True, False, du_rows, parts)
+    dgamma2, dbeta2, (scale, of_b, constant) = finish_sums(sums, gamma2, inv_std2, m)
+    dh, dw2, sums = numba_winograd.gradients(
+        du,
+        a,
+        w2,
+        through=(b, mean2, scale, of_b, constant),
+        normalization=(mean1, gamma1 * inv_std1, beta1),
+    )
+    dgamma1, dbeta1, (scale, of_a, constant) = finish_sums(sums, gamma1, inv_std1, m)
+    dx, dw1, _ = numba_winograd.gradients(
+        dh,
+        x,
+        w1,
+        through=(a, mean1, scale, of_a, constant),
+        addend=du if identity else None,
+        with_dx=needs[0],
+    )
+    return dx, dw1, dgamma1, dbeta1, dw2, dgamma2, dbeta2

@@ -47,8 +47,17 @@ FEATURES = numba.config.CPU_FEATURES or codegen.get_host_cpu_features()
 WIDE = "+avx512f" in FEATURES
 """Whether there are 32 registers of 16 float32: else two registers hold a vector, or four."""
 
-ROWS = 8 if WIDE else 6
-"""Rows of a tile: 8 or 16 sums in 32 registers with AVX-512, 6 x 2 in the 16 of AVX2."""
+MOST_ROWS = 16 if WIDE else 6
+
+
+def tile_vectors(channels: int) -> int:
+    """Vectors in a tile for b and y with so many channels: 2 if they are whole, with AVX-512."""
+    return 2 if WIDE and channels % (2 * LANES) == 0 else 1
+
+
+def tile_rows(vectors: int) -> int:
+    """Rows of a tile: 16 x 1 or 8 x 2 sums in 32 registers with AVX-512, 6 x 2 in AVX2's 16."""
+    return MOST_ROWS // vectors if WIDE else MOST_ROWS
 
 INDEX = ir.IntType(64)
 
@@ -105,7 +114,8 @@ def _emit(context, builder, kinds, args, row: int, vectors: int) -> None:
     ]
     size = kinds[0].dtype.bitwidth // 8
     zero = ir.Constant(llvm_vector(pointers[0].type.pointee), None)
-    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(ROWS)]
+    rows = tile_rows(vectors)
+    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
     for vector in sum(sums, []):  # a tile in a loop begins anew each time
         builder.store(zero, vector)
 
@@ -127,13 +137,13 @@ def _emit(context, builder, kinds, args, row: int, vectors: int) -> None:
                 load_vector(builder, step(builder, b_d, INDEX(LANES * v)), size)
                 for v in range(vectors)
             ]
-            for r in range(ROWS):
+            for r in range(rows):
                 offset = times(r, a_row) if row == 0 else INDEX(r * row)
                 number = spread(builder, builder.load(step(builder, a_d, offset)))
                 for v in range(vectors):
                     total = multiply_add(builder, number, loaded[v], builder.load(sums[r][v]))
                     builder.store(total, sums[r][v])
-    for r in range(ROWS):
+    for r in range(rows):
         with builder.if_then(builder.icmp_signed("<", INDEX(r), valid)):
             for v in range(vectors):
                 place = step(builder, pointers[2], times(r, y_row), INDEX(LANES * v))

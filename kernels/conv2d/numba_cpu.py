@@ -22,7 +22,7 @@ from minires.kernels.conv2d.numba_rows import copy_rows, sum_parts
 from minires.kernels.conv2d.numba_winograd import PARTIAL_SUMS
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty, zeros
-from minires.kernels.register_tile import ROWS, WIDE, register_tile
+from minires.kernels.register_tile import register_tile, tile_rows, tile_vectors
 from minires.kernels.vectors import LANES, clear
 
 SCRATCH_BYTES = 48 << 10
@@ -91,13 +91,15 @@ def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
         part = (slice(None), slice(first[0], None, step[0]), slice(first[1], None, step[1]))
         y[part] = y_whole[part][..., :k]
         return
-    width = (-(-columns // ROWS) * ROWS - 1) * stride[1] + kw
+    vectors = tile_vectors(k)
+    tile = tile_rows(vectors)
+    width = (-(-columns // tile) * tile - 1) * stride[1] + kw
     block = _rows_per_block(rows, kh, stride[0], width * c * x.itemsize)
     scratch = empty((numba.get_num_threads(), ((block - 1) * stride[0] + kh) * width * c), x.dtype)
     filters = empty(w.shape, w.dtype)
     filters[...] = w
     row = stride[1] * c if c % LANES == 0 else 0
-    run = _correlation(row, 2 if WIDE and k % (2 * LANES) == 0 else 1)
+    run = _correlation(row, vectors)
     run(x, filters, y, scratch, block, width, (rows, columns), stride, before, first, step)
 
 
@@ -111,6 +113,7 @@ def _rows_per_block(rows: int, kernel: int, stride: int, row_bytes: int) -> int:
 @cache
 def _correlation(row: int, vectors: int):
     """`correlate` for one stride between the tile's rows (0: unknown) and one number of vectors."""
+    tile = tile_rows(vectors)
 
     @jit(parallel=True)
     def correlation(x, w, y, scratch, block, width, size, stride, before, first, step):
@@ -127,7 +130,7 @@ def _correlation(row: int, vectors: int):
             for f in range(0, k, LANES * vectors):
                 for p in range(here):
                     y_row = ((first[0] + (p0 + p) * step[0]) * y.shape[2] + first[1]) * k + f
-                    for q in range(0, columns, ROWS):
+                    for q in range(0, columns, tile):
                         register_tile(
                             row,
                             vectors,
@@ -165,12 +168,14 @@ def weight_gradient(dy, x, w_shape, stride, padding):
     width = (wo - 1) * stride[1] + kw
     block = _rows_per_block(ho, kh, stride[0], width * c * x.itemsize)
     tasks = n * -(-ho // block)
-    terms = -(-kw * c // ROWS) * ROWS
+    vectors = tile_vectors(whole_k)
+    tile = tile_rows(vectors)
+    terms = -(-kw * c // tile) * tile
     partial = empty((max(1, min(PARTIAL_SUMS, tasks)), kh, terms, whole_k), x.dtype)
     size = ((block - 1) * stride[0] + kh) * width * c + terms
     scratch = zeros((numba.get_num_threads(), size), x.dtype)
     dw = empty((kh, terms, whole_k), x.dtype)
-    run = _weight_gradient(2 if WIDE and whole_k % (2 * LANES) == 0 else 1)
+    run = _weight_gradient(vectors)
     run(x, dy, partial, scratch, block, width, stride, padding, kw)
     sum_parts(partial.reshape(len(partial), -1), dw.reshape(-1))
     return np.ascontiguousarray(dw[:, : kw * c, :k]).reshape(w_shape)
@@ -179,6 +184,7 @@ def weight_gradient(dy, x, w_shape, stride, padding):
 @cache
 def _weight_gradient(vectors: int):
     """The weight gradient for one number of vectors."""
+    tile = tile_rows(vectors)
 
     @jit(parallel=True)
     def gradient(x, dy, partial, scratch, block, width, stride, padding, kw):
@@ -196,7 +202,7 @@ def _weight_gradient(vectors: int):
                 copy_rows(x[n], image, top, height, width, padding[1])
                 dy_flat = dy[n].reshape(-1)
                 for i in range(kh):
-                    for term in range(0, terms, ROWS):
+                    for term in range(0, terms, tile):
                         for f in range(0, k, LANES * vectors):
                             register_tile(
                                 1,
@@ -213,7 +219,7 @@ def _weight_gradient(vectors: int):
                                 total,
                                 (i * terms + term) * k + f,
                                 k,
-                                ROWS,
+                                tile,
                                 here,
                                 wo,
                                 True,

@@ -47,7 +47,7 @@ from minires.kernels.conv2d.numba_transforms import (
 )
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty
-from minires.kernels.register_tile import ROWS, WIDE, register_tile
+from minires.kernels.register_tile import MOST_ROWS, register_tile, tile_rows, tile_vectors
 from minires.kernels.vectors import LANES, clear, load, store
 
 BLOCK_BYTES = 256 << 10
@@ -56,7 +56,7 @@ BLOCK_BYTES = 256 << 10
 
 SPACE = LANES
 """Numbers between the elements of v: at a distance of a power of two their 16 streams of stores
-would meet in a few sets of the L1 cache. Also, the last register tile may read ROWS-1 too far."""
+would meet in a few sets of the L1 cache. Also, the last register tile may read 15 too far."""
 
 PARTIAL_SUMS = 16
 """Into how many sums the weight gradient is divided among the threads, and how many blocks at least
@@ -84,7 +84,7 @@ def correlate(x, w, y, before, normalization=None, statistics=False):
     u = empty((16, c, k), x.dtype)
     means, squares = (np.zeros((blocks if statistics else 0, k)) for _ in range(2))
     vectors = normalization or (x[0, 0, 0],) * 3
-    run = _correlation(c, _vectors(k))
+    run = _correlation(c, tile_vectors(k))
     run(
         x,
         np.ascontiguousarray(w),
@@ -130,7 +130,7 @@ def gradients(
     sums = np.zeros((parts, 2, c))
     flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
     one = x[0, 0, 0]
-    run = _gradients(k, _vectors(c), _vectors(k))
+    run = _gradients(k, tile_vectors(c), tile_vectors(k))
     run(
         dy,
         x,
@@ -154,10 +154,6 @@ def gradients(
     return dx if with_dx else None, dw, sums.sum(axis=0)
 
 
-def _vectors(channels: int) -> int:
-    return 2 if WIDE and channels % (2 * LANES) == 0 else 1
-
-
 def _blocks(y_shape: tuple[int, ...], channels: int, itemsize: int) -> tuple[int, int, int]:
     """Rows of tiles in a block, tiles in a row, rows of tiles in all."""
     n, height, width, _ = y_shape
@@ -168,7 +164,7 @@ def _blocks(y_shape: tuple[int, ...], channels: int, itemsize: int) -> tuple[int
 
 def _buffers(rows: int, tiles: int, dtype, image_channels: int, *channels: int):
     """Each thread's image rows, and its 16 matrices of tiles for these numbers of channels."""
-    places = -(-rows * tiles // ROWS) * ROWS  # the last register tile may reach beyond
+    places = -(-rows * tiles // MOST_ROWS) * MOST_ROWS  # the last register tile may reach beyond
     threads = numba.get_num_threads()
     image = empty((threads, (2 * rows + 2) * (2 * tiles + 2) * image_channels), dtype)
     return image, *(empty((threads, 16, places * k + SPACE), dtype) for k in channels)
@@ -186,6 +182,7 @@ def _pixels(start, stop, height, width):
 @cache
 def _correlation(channels: int, vectors: int):
     """`correlate` for a number of channels and of vectors in a register tile."""
+    tile = tile_rows(vectors)
 
     @jit(parallel=True)
     def correlation(
@@ -222,7 +219,7 @@ def _correlation(channels: int, vectors: int):
             count = (stop - start) * tiles
             for e in range(16):
                 for f in range(0, k, LANES * vectors):
-                    for t in range(0, count, ROWS):
+                    for t in range(0, count, tile):
                         register_tile(
                             channels,
                             vectors,
@@ -238,7 +235,7 @@ def _correlation(channels: int, vectors: int):
                             m,
                             e * m_element + t * k + f,
                             k,
-                            ROWS,
+                            tile,
                             1,
                             c,
                             False,
@@ -272,6 +269,7 @@ def _correlation(channels: int, vectors: int):
 @cache
 def _gradients(channels: int, x_vectors: int, dy_vectors: int):
     """`gradients` for a number of channels of dy and numbers of vectors in the register tiles."""
+    dw_tile, dx_tile = tile_rows(dy_vectors), tile_rows(x_vectors)
 
     @jit(parallel=True)
     def gradients(
@@ -351,7 +349,7 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
                     strip += run
                 count = (stop - start) * tiles
                 for e in range(16):
-                    for i in range(0, c, ROWS):
+                    for i in range(0, c, dw_tile):
                         for f in range(0, k, LANES * dy_vectors):
                             register_tile(
                                 1,
@@ -368,7 +366,7 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
                                 total,
                                 (e * c + i) * k + f,
                                 k,
-                                min(ROWS, c - i),
+                                min(dw_tile, c - i),
                                 1,
                                 count,
                                 True,
@@ -377,7 +375,7 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
                     continue
                 for e in range(16):  # m takes the place of v, whose turn is over
                     for f in range(0, c, LANES * x_vectors):
-                        for t in range(0, count, ROWS):
+                        for t in range(0, count, dx_tile):
                             register_tile(
                                 channels,
                                 x_vectors,
@@ -393,7 +391,7 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
                                 v,
                                 e * v_element + t * c + f,
                                 c,
-                                ROWS,
+                                dx_tile,
                                 1,
                                 k,
                                 False,

@@ -45,14 +45,14 @@ def operations() -> list[str]:
 
 
 def own_kernels(backend: str) -> list[str]:
-    """The operations for which `backend` has a file of its own."""
-    return [op for op in operations() if has_own(op, backend)]
+    """The operations for which `backend` has a file of its own; `numpy` has all of them."""
+    return [op for op in operations() if backend == "numpy" or has_own(op, backend)]
 
 
 @cache
 def has_own(op: str, backend: str) -> bool:
-    """Whether `backend` has a file of its own for `op`; else the reference serves."""
-    return (ROOT / op / f"{FILES[backend]}.py").exists()
+    """Whether `backend` has a file of its own for `op` beside the reference."""
+    return FILES[backend] != "reference" and (ROOT / op / f"{FILES[backend]}.py").exists()
 
 
 @cache

@@ -59,6 +59,7 @@ def tile_rows(vectors: int) -> int:
     """Rows of a tile: 16 x 1 or 8 x 2 sums in 32 registers with AVX-512, 6 x 2 in AVX2's 16."""
     return MOST_ROWS // vectors if WIDE else MOST_ROWS
 
+
 INDEX = ir.IntType(64)
 
 

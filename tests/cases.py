@@ -86,6 +86,7 @@ CONVOLUTIONS = [  # x (N,H,W,C), kernel, output channels, stride, padding
     ((1, 7, 9, 16), (3, 3), 32, 2, 1),
     ((1, 5, 7, 32), (1, 1), 48, 2, 0),
     ((1, 3, 4, 32), (3, 3), 32, 1, 1),
+    ((12, 5, 4, 16), (3, 3), 16, 1, 1),  # blocks of rows that belong to two images
     ((2, 4, 4, 3), (3, 3), 16, 1, 1),
     ((1, 5, 4, 16), (3, 3), 5, (2, 1), (0, 1)),
     ((1, 21, 24, 32), (3, 3), 16, 2, 1),  # more rows than are computed at a time
@@ -102,6 +103,16 @@ POOLS = [  # x, kernel, stride, padding
 ]
 BATCHES = [(2, 3, 5, 3), (1, 4, 4, 1), (6, 2), (1, 2, 1, 5), (2, 3, 3, 16), (3, 32)]
 BATCHES += [(3, 20, 10, 16)]  # more rows than a block has
+BLOCKS = [  # x, kernel
+    ((2, 4, 5, 2), (3, 3)),
+    ((3, 3, 4, 1), (1, 3)),
+    ((2, 6, 6, 16), (3, 3)),
+    ((1, 5, 7, 16), (3, 3)),
+    ((2, 1, 3, 16), (3, 3)),
+    ((1, 3, 4, 32), (3, 3)),
+    ((12, 5, 3, 16), (3, 3)),  # blocks of rows that belong to two images
+    ((2, 3, 3, 16), (5, 3)),
+]
 SHORTCUTS = [
     ((1, 4, 4, 16), 2, 32),
     ((2, 4, 4, 2), 2, 4),
@@ -152,6 +163,31 @@ def _batch_norms():
 def _batch_norm(x, gamma, beta, residual=None, *, training, relu):
     mean, var = (backend.asarray(s.astype(x.dtype)) for s in D.running_statistics(x.shape[-1]))
     return F.batch_norm(x, gamma, beta, mean, var, training, residual=residual, relu=relu)
+
+
+def _basic_blocks():
+    for x, kernel in BLOCKS:
+        w, c = (*kernel, x[3], x[3]), x[3:]
+        for training in (True, False):
+            for identity in (True, False):
+                options = {"training": training, "identity": identity}
+                how = "-train" * training + "-identity" * identity
+                yield Case(
+                    f"basic_block-{x}-{kernel}{how}",
+                    "basic_block",
+                    lambda *a, o=options: _basic_block(*a, **o),
+                    normal(x, w, c, c, w, c, c),
+                    lambda *a, o=options: D.basic_block(*a, **o),
+                    lambda *a, o=options: T.basic_block(*a, **o),
+                )
+
+
+def _basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, **options):
+    running1, running2 = (
+        [backend.asarray(s.astype(x.dtype)) for s in D.running_statistics(x.shape[-1])]
+        for _ in range(2)
+    )
+    return F.basic_block(x, w1, gamma1, beta1, running1, w2, gamma2, beta2, running2, **options)
 
 
 def _pools():
@@ -287,6 +323,7 @@ CASES = [
     for family in (
         _convolutions,
         _batch_norms,
+        _basic_blocks,
         _pools,
         _layers,
         _arithmetic,

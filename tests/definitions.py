@@ -64,6 +64,14 @@ def batch_norm(x, gamma, beta, residual=0.0, *, training, relu):
     return np.maximum(y, 0) if relu else y
 
 
+def basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, *, training, identity):
+    padding = (w1.shape[0] // 2, w1.shape[1] // 2)
+    h = conv2d(x, w1, 1, padding)
+    h = batch_norm(h, gamma1, beta1, training=training, relu=True)
+    h = conv2d(h, w2, 1, padding)
+    return batch_norm(h, gamma2, beta2, x if identity else 0.0, training=training, relu=True)
+
+
 def relu(x):
     return np.where(x > 0, x, 0.0)
 

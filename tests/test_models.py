@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from cases import BACKENDS
 
-from minires import Tensor, models, no_grad
+from minires import Tensor, models, no_grad, use
 from minires import functional as F
 from minires.interop import load_torch_state_dict, to_torch_state_dict
 from minires.models import BasicBlock, CifarResNet
@@ -55,6 +56,33 @@ class TestSize:
         net = models.build(name)
         weights = [p for p in net.parameters() if p.ndim > 1]
         assert len(weights) == net.depth == int(re.search(r"\d+", name)[0])
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("kind", ["resnet14", "plain14"])
+def test_fused_blocks_are_the_same_network(name, kind):
+    nets = [models.build(kind, fused=fused).double() for fused in (True, False)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    results = []
+    with use(name):
+        for net in nets:
+            loss = F.cross_entropy(net(images(6, 12, np.float64)), np.arange(6))
+            loss.backward()
+            gradients = [parameter.grad for parameter in net.parameters()]
+            results.append([loss.numpy(), *gradients, *net.state_dict().values()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_blocks_are_fused_where_a_backend_has_a_kernel_for_it(monkeypatch):
+    called = []
+    block = F.basic_block
+    monkeypatch.setattr(F, "basic_block", lambda *a, **o: called.append(1) or block(*a, **o))
+    with use("numpy"):
+        models.resnet8()(images())
+        assert not called
+        models.build("resnet8", fused=True)(images())
+        assert len(called) == 1  # the other two change the shape
 
 
 class TestForward:

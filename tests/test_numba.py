@@ -129,6 +129,22 @@ def test_winograd_does_not_depend_on_its_blocks(monkeypatch, blocks):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("identity", [True, False])
+@pytest.mark.parametrize("shape", [(12, 5, 3, 16), (2, 4, 4, 32), (2, 4, 4, 5)])
+def test_a_fused_block_updates_the_running_statistics_as_the_plain_operations_do(shape, identity):
+    rng, c = np.random.default_rng(0), shape[3]
+    arrays = [rng.standard_normal(s) for s in (shape, (3, 3, c, c), (c,), (c,))]
+    statistics = {}
+    for name in ("numpy", "numba"):
+        with mr.use(name):
+            running = [backend.asarray(np.full(c, value)) for value in (0.5, 2.0, -0.5, 1.0)]
+            x, *layer = (Tensor(array) for array in arrays)
+            F.basic_block(x, *layer, running[:2], *layer, running[2:], True, identity=identity)
+            statistics[name] = running
+    for a, b in zip(*statistics.values(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the reference: inf - inf
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", SPECIAL)
@@ -227,8 +243,8 @@ OTHER_PROCESSOR = """
 import numpy as np
 from test_numba import CONVOLUTIONS, _convolution
 import minires as mr
-from minires.kernels.register_tile import ROWS, WIDE
-assert (ROWS, WIDE) == (6, False)
+from minires.kernels.register_tile import WIDE, tile_rows, tile_vectors
+assert (WIDE, tile_rows(1), tile_vectors(32)) == (False, 6, 1)
 rng = np.random.default_rng(0)
 for x, kernel, channels, stride, padding in CONVOLUTIONS:
     x, w = rng.standard_normal(x), rng.standard_normal((*kernel, x[3], channels))

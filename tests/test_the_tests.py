@@ -1,6 +1,8 @@
 """The tests can fail: each of these bugs, planted into a kernel or the engine, is caught."""
 
+import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -254,14 +256,14 @@ NUMBA_BUGS = [
         "pass",
         "ReLU not in the sums",
     ),
-    ("batch_norm", "sums = sums.sum(axis=0)", "sums = sums[0]", "sums of the first part only"),
+    ("batch_norm", "du, parts).sum(axis=0)", "du, parts)[0]", "sums of the first part only"),
     (
         "batch_norm",
         "if training:\n                    rest",
         "if True:\n                    rest",
         "mean term in evaluation",
     ),
-    ("batch_norm", "-scale * (dbeta / len(rows))", "0 * scale", "batch norm's mean term dropped"),
+    ("batch_norm", "-scale * (dbeta / m)", "0 * scale", "batch norm's mean term dropped"),
     ("shortcut", "target, 0, len(target)", "target, 0, 0", "pixels between not cleared"),
     ("shortcut", "channels + low\n", "channels\n", "channels shifted in backward"),
     ("max_pool2d", "value > best", "value < best", "smallest value"),
@@ -290,44 +292,113 @@ def test_a_numba_kernel_planted_unchanged_passes(op, monkeypatch, tmp_path):
     assert not any(_fails(case) for case in CASES if case.op == op)
 
 
-WINOGRAD_BUGS = [
-    ("clear(image, at, before * c)", "pass", "border not cleared"),
-    ("clear(image, at, width * c)", "pass", "rows outside not cleared"),
-    ("in range(1, len(partial))", "in range(2, len(partial))", "a sum left out"),
-    ("a0 + a1 + a2)", "a0 + a1)", "a row left out of A^T m"),
-    ("b1 - b2 - b3)", "b1 - b2 + b3)", "sign in A^T m A"),
-    ("d20 - d10, d21", "d10 - d20, d21", "sign in B^T d"),
-    ("half * (top + bottom)", "half * top", "a row left out of G w"),
-    ("a - c, b - d)", "a + c, b + d)", "sign in A dy"),
-    ("both + load(du, (e + 3) * size + i)", "both", "an element left out of G^T du"),
-    ("(part + 1) * blocks // parts)", "(part + 1) * blocks // parts - 1)", "a block lost"),
-    ("clear(total, 0, len(total))", "pass", "sums not begun at zero"),
-    ("p - before[0], 4", "p - before[1], 4", "pads exchanged"),
+WINOGRAD_BUGS = [  # file of kernels/conv2d, right, wrong, meaning
+    ("rows", "clear(image, at, before * c)", "pass", "border not cleared"),
+    ("rows", "clear(image, at, width * c)", "pass", "rows outside not cleared"),
+    ("rows", "in range(1, len(partial))", "in range(2, len(partial))", "a sum left out"),
+    ("transforms", "a0 + a1 + a2)", "a0 + a1)", "a row left out of A^T m"),
+    ("transforms", "b1 - b2 - b3)", "b1 - b2 + b3)", "sign in A^T m A"),
+    ("transforms", "d20 - d10, d21", "d10 - d20, d21", "sign in B^T d"),
+    ("transforms", "half * (top + bottom)", "half * top", "a row left out of G w"),
+    ("transforms", "a - c, b - d)", "a + c, b + d)", "sign in A dy"),
+    ("transforms", "both + load(du, (e + 3) * size + i)", "both", "an element left out of G^T du"),
+    ("winograd", "(part + 1) * blocks // parts)", "(part + 1) * blocks // parts - 1)", "lost"),
+    ("winograd", "clear(total, 0, len(total))", "pass", "sums not begun at zero"),
+    ("winograd", "p - before[0]", "p - before[1]", "pads exchanged"),
+    ("winograd", "min(stop - strip, per_image - strip % per_image)", "stop - strip", "image's end"),
+]
+WINOGRAD_CASES = [
+    case for case in CASES if re.match(r"conv2d-.*(16|32)\)-\(3, 3\)-(16|32)-stride1", str(case))
+]
+FUSED_CASES = [
+    case for case in CASES if re.match(r"basic_block-.*(16|32)\)-\(3, 3\)-train", str(case))
+]
+FUSED_BUGS = [  # operation, file, right, wrong, meaning
+    ("conv2d", "numba_rows", "clip_negative(u)", "u", "ReLU left out"),
+    ("conv2d", "numba_rows", "load(flat, origin + i) - m", "load(flat, origin + i)", "no mean"),
+    ("conv2d", "numba_rows", "rest = fma(f,", "rest = fma(k,", "coefficients exchanged"),
+    ("conv2d", "numba_winograd", "height, last % strips * 2 + 2", "height, 2", "rows not summed"),
+    ("conv2d", "numba_winograd", "last - first,\n", "1,\n", "blocks wrongly weighted"),
+    (
+        "conv2d",
+        "numba_winograd",
+        "                if added:",
+        "                if False:",
+        "no dx + x",
+    ),
+    (
+        "basic_block",
+        "numba_cpu",
+        "mean2, gamma2 *",
+        "mean1, gamma2 *",
+        "statistics of the other norm",
+    ),
+    (
+        "basic_block",
+        "numba_cpu",
+        "sums_of(dy_rows, b_rows, mean2",
+        "sums_of(dy_rows, b_rows, mean1",
+        "mean",
+    ),
+    ("basic_block", "numba_cpu", "addend=du", "addend=dy", "shortcut's gradient past the ReLU"),
+    ("basic_block", "numba_cpu", "normalization=(mean1,", "normalization=(mean2,", "other mean"),
 ]
 
 
-@pytest.mark.parametrize(("right", "wrong", "meaning"), WINOGRAD_BUGS)
-def test_a_bug_planted_into_winograd_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
-    plant_winograd(right, wrong, monkeypatch, tmp_path)
-    assert any(_fails(case) for case in CASES if case.op == "conv2d"), f"nobody noticed: {meaning}"
+@pytest.mark.parametrize(("file", "right", "wrong", "meaning"), WINOGRAD_BUGS)
+def test_a_bug_planted_into_winograd_is_caught(file, right, wrong, meaning, monkeypatch, tmp_path):
+    plant_below("conv2d", f"numba_{file}", right, wrong, monkeypatch, tmp_path)
+    assert any(map(_fails, WINOGRAD_CASES)), f"nobody noticed: {meaning}"
+
+
+@pytest.mark.parametrize(("op", "file", "right", "wrong", "meaning"), FUSED_BUGS)
+def test_a_bug_planted_into_the_fused_block_is_caught(
+    op, file, right, wrong, meaning, monkeypatch, tmp_path
+):
+    plant_below(op, file, right, wrong, monkeypatch, tmp_path)
+    assert any(map(_fails, FUSED_CASES)), f"nobody noticed: {meaning}"
 
 
 def test_winograd_planted_unchanged_passes(monkeypatch, tmp_path):
-    plant_winograd("", "", monkeypatch, tmp_path)
-    assert not any(_fails(case) for case in CASES if case.op == "conv2d")
+    plant_below("conv2d", "numba_rows", "", "", monkeypatch, tmp_path)
+    assert not any(map(_fails, WINOGRAD_CASES + FUSED_CASES))
 
 
-def plant_winograd(right: str, wrong: str, monkeypatch, tmp_path) -> None:
-    """Have the Numba convolution find a copy of Winograd's with `right` replaced by `wrong`."""
+LAYERS = (
+    ("conv2d", "numba_rows"),
+    ("conv2d", "numba_transforms"),
+    ("conv2d", "numba_winograd"),
+    ("conv2d", "numba_cpu"),
+    ("basic_block", "numba_cpu"),
+)
+"""Numba files of which each imports from those before it."""
+
+
+def plant_below(op: str, file: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
+    """Replace `right` by `wrong` in a copy of a file, and have copies of its users find it."""
     pytest.importorskip("numba", reason="Numba is not installed")
     from minires.kernels import jit
-    from minires.kernels.conv2d import numba_cpu
 
     monkeypatch.setattr(jit, "cache_directory", lambda: str(tmp_path))
     monkeypatch.setattr("minires.backend._current", "numba")
-    path = tmp_path / "numba_winograd.py"
-    mutant = mutate("conv2d", right, wrong, monkeypatch, path, "numba_winograd")
-    monkeypatch.setattr(numba_cpu, "numba_winograd", mutant)
+    originals = {
+        layer: importlib.import_module(".".join(("minires.kernels", *layer))) for layer in LAYERS
+    }
+    copies = {}
+    for layer in LAYERS[LAYERS.index((op, file)) :]:
+        bug = (right, wrong) if layer == (op, file) else ("", "")
+        module = originals[layer]
+        copy = mutate(layer[0], *bug, monkeypatch, tmp_path / f"{'_'.join(layer)}.py", layer[1])
+        monkeypatch.setitem(sys.modules, module.__name__, copy)
+        package = sys.modules[module.__name__.rpartition(".")[0]]
+        monkeypatch.setattr(package, layer[1], copy)
+        copies[layer] = copy
+    load = kernels.load
+
+    def load_copy(o: str, b: str):
+        return copies.get((o, kernels.FILES[b])) or load(o, b)
+
+    monkeypatch.setattr(kernels, "load", load_copy)
 
 
 NUMBA_SGD_BUGS = [

@@ -37,6 +37,13 @@ def batch_norm(x, gamma, beta, residual=None, *, training, relu):
     return TF.relu(y) if relu else y
 
 
+def basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, *, training, identity):
+    padding = (w1.shape[0] // 2, w1.shape[1] // 2)
+    h = batch_norm(conv2d(x, w1, 1, padding), gamma1, beta1, training=training, relu=True)
+    h = conv2d(h, w2, 1, padding)
+    return batch_norm(h, gamma2, beta2, x if identity else None, training=training, relu=True)
+
+
 def relu(x):
     return TF.relu(x)
 

@@ -83,7 +83,7 @@ def correlate(x, w, y, before, normalization=None, statistics=False):
     image, v, m = _buffers(rows, tiles, x.dtype, c, c, k)
     u = empty((16, c, k), x.dtype)
     means, squares = (np.zeros((blocks if statistics else 0, k)) for _ in range(2))
-    vectors = normalization or (x[0, 0, 0],) * 3
+    vectors = normalization or (np.empty(0, x.dtype),) * 3
     run = _correlation(c, tile_vectors(k))
     run(
         x,
@@ -129,7 +129,7 @@ def gradients(
     dx = empty(x.shape, x.dtype) if with_dx else x
     sums = np.zeros((parts, 2, c))
     flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
-    one = x[0, 0, 0]
+    none = np.empty(0, x.dtype)
     run = _gradients(k, tile_vectors(c), tile_vectors(k))
     run(
         dy,
@@ -142,9 +142,9 @@ def gradients(
         (rows, tiles),
         tuple(padding),
         through is not None,
-        through or (dy, one, one, one, one),
+        through or (dy, none, none, none, none),
         normalization is not None,
-        normalization or (one, one, one),
+        normalization or (none, none, none),
         addend is not None,
         x if addend is None else addend,
         sums,

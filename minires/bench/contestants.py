@@ -190,7 +190,7 @@ def training_flops(model_name: str, image_size: int = SIZE) -> int:
     needs none for the images.
     """
     with backend.use("numpy"):
-        model = models.build(model_name, CLASSES)
+        model = models.build(model_name, CLASSES, fused=False)
         counted = []
         original = Function.__call__
 

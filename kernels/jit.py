@@ -61,7 +61,9 @@ def jit(function=None, *, parallel: bool = False):
     _announce_compilation()
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, cache_directory()
     try:
-        kernel = numba.njit(function, cache=True, parallel=parallel, error_model="numpy")
+        kernel = numba.njit(
+            function, cache=True, parallel=parallel, error_model="numpy", no_cfunc_wrapper=True
+        )
     finally:
         numba.config.CACHE_DIR = before
     _save_one_at_a_time(kernel)

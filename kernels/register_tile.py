@@ -3,18 +3,18 @@
     y[r, v] (+)= sum over o < outer, d < inner of
                  a[a_first + r row + o a_outer + d a_inner] * b[b_first + o b_outer + d b_inner + v]
 
-    r = 0 ... ROWS-1        v = 0 ... 16 vectors - 1, vectors = 1 or 2
+    r = 0 ... rows-1        v = 0 ... 16 vectors - 1, vectors = 1 or 2, rows = tile_rows(vectors)
 
     y row r begins at y[y_first + r y_row]; only the first `valid` rows are written
 
 A processor multiplies far faster than it loads: an AVX-512 core does 2 x 16 multiply-adds per
-cycle, but loads only 2 vectors. So a number that is loaded must be used many times. Here ROWS x
+cycle, but loads only 2 vectors. So a number that is loaded must be used many times. Here rows x
 vectors sums stay in registers during the whole product; each step of (o, d) loads `vectors` vectors
-of b and ROWS single numbers of a, and does ROWS x vectors multiply-adds with them:
+of b and rows single numbers of a, and does rows x vectors multiply-adds with them:
 
                      b: 16 v numbers, v vector registers
                      +---------------------+
-    a: ROWS single   |  ROWS x v vectors   |     8 x 2 sums: 10 loads for 16 multiply-adds;
+    a: rows single   |  rows x v vectors   |     8 x 2 sums: 10 loads for 16 multiply-adds;
     numbers, each    |  of sums, written   |     16 sums in flight also hide the 4 cycles that
     spread over a    |  to y at the end    |     one multiply-add takes
     register         +---------------------+
@@ -88,8 +88,8 @@ def register_tile(
     """The product above, for Numba code; a, b, y are flat arrays of one dtype, float32 or float64.
 
     `vectors` and `row` are constants of the calling code: `row` is a_row if that is known when
-    compiling, and 0 if not. A known stride becomes part of the load instructions; ROWS unknown ones
-    would need an address register each, more than there are.
+    compiling, and 0 if not. A known stride becomes part of the load instructions; that many
+    unknown ones would need an address register each, more than there are.
     """
     if not all(kind.ndim == 1 and kind.layout == "C" for kind in (a, b, y)):
         return None

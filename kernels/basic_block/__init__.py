@@ -12,17 +12,18 @@ forward(x, w1, gamma1, beta1, w2, gamma2, beta2, *, running1, running2, training
         identity) -> (y, saved);  running1, running2 = (running_mean, running_var) of each
 backward(dy, saved, needs) -> (dx, dw1, dgamma1, dbeta1, dw2, dgamma2, dbeta2)
 
-The reference is the composition of the operations, one after the other: 6 passes over memory for
-each convolution in forward, 10 in backward. What fusing them saves:
+The reference is the composition of the operations, one after the other. What fusing them saves are
+passes over memory; counted in arrays of the size of x (a write counts twice, the processor reads
+the line first):
 
-    forward    read x, write a, sum it up while it is in the cache          (3: a write reads first)
-               read a, normalise, convolve, write b, sum it up                                   (3)
-               read b and x, write y                                                             (4)
-    backward   read dy, y and b: sums for gamma2, beta2; write du = dy where y > 0               (5)
+    forward    read x, write a, sum it up while it is in the cache                               3
+               read a, normalise, convolve, write b, sum it up                                   3
+               read b and x, write y                                                             4
+    backward   read dy, y and b: sums for gamma2, beta2; write du = dy where y > 0               5
                read du, b, a: db = batch norm backward; dw2 from db and h; dh, masked, written
-               and summed up for gamma1, beta1                                                   (5)
-               read dh, a, x, du: da, dw1 from da and x, dx + du written                         (6)
+               and summed up for gamma1, beta1                                                   5
+               read dh, a, x, du: da, dw1 from da and x, dx + du written                         6
 
-26 passes over an image-sized array for two convolutions where the separate operations take 40; h,
-db and da never exist in memory, h is not kept for the backward either.
+26, where the separate operations take 42: h, db and da never exist in memory, h is not kept for the
+backward either.
 """

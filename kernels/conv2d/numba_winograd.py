@@ -179,6 +179,64 @@ def _pixels(start, stop, height, width):
     return first, (last // strips * height + min(height, last % strips * 2 + 2)) * width
 
 
+@jit
+def _transform_x(
+    x, normalized, normalization, image, v, element, start, stop, tiles, per_image, before
+):
+    """v of rows of tiles start ... stop - 1, of which every image has `per_image`."""
+    mean, scale, beta = normalization
+    c, columns = x.shape[3], 2 * tiles + 2
+    strip = start
+    while strip < stop:  # as many rows of tiles as belong to one image
+        place, p = strip // per_image, strip % per_image * 2
+        run = min(stop - strip, per_image - strip % per_image)
+        top, rows, left = p - before[0], 2 * run + 2, before[1]
+        if normalized:
+            normalize_rows(x[place], mean, scale, beta, image, top, rows, columns, left)
+        else:
+            copy_rows(x[place], image, top, rows, columns, left)
+        for s in range(run):
+            to = (strip + s - start) * tiles
+            transform_patches(image, 2 * s * columns * c, v, to, element, tiles, c)
+        strip += run
+
+
+@jit
+def _transform_dy(
+    dy, differentiated, through, image, n, n_element, with_dx, v, v_element, start, stop, tiles
+):
+    """n of rows of tiles start ... stop - 1 of dy, and v, which the input gradient needs."""
+    output, mean, scale, of_output, constant = through
+    k, columns, per_image = dy.shape[3], 2 * tiles + 2, (dy.shape[1] + 1) // 2
+    strip = start
+    while strip < stop:
+        place, top = strip // per_image, strip % per_image * 2 - 1
+        run = min(stop - strip, per_image - strip % per_image)
+        rows = 2 * run + 2
+        if differentiated:
+            y = output[place]
+            differentiate_rows(
+                dy[place], y, mean, scale, of_output, constant, image, top, rows, columns, 1
+            )
+        else:
+            copy_rows(dy[place], image, top, rows, columns, 1)
+        for s in range(run):
+            at, to = 2 * s * columns * k, (strip + s - start) * tiles
+            transform_gradient(image, at, n, to, n_element, tiles, k)
+            if with_dx:
+                transform_patches(image, at, v, to, v_element, tiles, k)
+        strip += run
+
+
+@jit
+def _write_y(m, element, y, start, stop, tiles):
+    """Rows of tiles start ... stop - 1 of y."""
+    per_image = (y.shape[1] + 1) // 2
+    for strip in range(start, stop):
+        p = strip % per_image * 2
+        transform_products(m, y[strip // per_image], p, (strip - start) * tiles, element, tiles)
+
+
 @cache
 def _correlation(channels: int, vectors: int):
     """`correlate` for a number of channels and of vectors in a register tile."""
@@ -190,9 +248,8 @@ def _correlation(channels: int, vectors: int):
     ):
         u, images, vs, ms = buffers
         rows, tiles = size
-        mean, scale, beta = normalization
         height, width, k = y.shape[1:]
-        c, columns = x.shape[3], 2 * tiles + 2
+        c = x.shape[3]
         transform_filter(w.reshape(-1), u.reshape(-1))
         u_flat = u.reshape(-1)
         per_image = (height + 1) // 2
@@ -203,19 +260,19 @@ def _correlation(channels: int, vectors: int):
             thread = numba.get_thread_id()
             image, v, m = images[thread], vs[thread].reshape(-1), ms[thread].reshape(-1)
             start, stop = block * rows, min((block + 1) * rows, strips)
-            strip = start
-            while strip < stop:  # as many rows of tiles as belong to one image
-                place, p = strip // per_image, strip % per_image * 2
-                run = min(stop - strip, per_image - strip % per_image)
-                top, copied, left = p - before[0], 2 * run + 2, before[1]
-                if normalized:
-                    normalize_rows(x[place], mean, scale, beta, image, top, copied, columns, left)
-                else:
-                    copy_rows(x[place], image, top, copied, columns, left)
-                for s in range(run):
-                    at, to = 2 * s * columns * c, (strip + s - start) * tiles
-                    transform_patches(image, at, v, to, v_element, tiles, c)
-                strip += run
+            _transform_x(
+                x,
+                normalized,
+                normalization,
+                image,
+                v,
+                v_element,
+                start,
+                stop,
+                tiles,
+                per_image,
+                before,
+            )
             count = (stop - start) * tiles
             for e in range(16):
                 for f in range(0, k, LANES * vectors):
@@ -240,11 +297,7 @@ def _correlation(channels: int, vectors: int):
                             c,
                             False,
                         )
-            for strip in range(start, stop):
-                p = strip % per_image * 2
-                transform_products(
-                    m, y[strip // per_image], p, (strip - start) * tiles, m_element, tiles
-                )
+            _write_y(m, m_element, y, start, stop, tiles)
             if len(block_means):
                 first, last = _pixels(start, stop, height, width)
                 part_statistics(
@@ -292,10 +345,9 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
     ):
         u, images, vs, vs_of_dy, ns = buffers
         rows, tiles = size
-        output, output_mean, output_scale, of_output, constant = through
         mean, scale, beta = normalization
         height, width, k = dy.shape[1:]
-        c, columns, parts = x.shape[3], 2 * tiles + 2, len(partial)
+        c, parts = x.shape[3], len(partial)
         transform_filter(w.reshape(-1), u.reshape(-1))
         u_flat = u.reshape(-1)
         per_image = (height + 1) // 2
@@ -310,43 +362,33 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
             clear(total, 0, len(total))
             for block in range(part * blocks // parts, (part + 1) * blocks // parts):
                 start, stop = block * rows, min((block + 1) * rows, strips)
-                strip = start
-                while strip < stop:  # as many rows of tiles as belong to one image
-                    place, p = strip // per_image, strip % per_image * 2
-                    run = min(stop - strip, per_image - strip % per_image)
-                    copied = 2 * run + 2
-                    if differentiated:
-                        differentiate_rows(
-                            dy[place],
-                            output[place],
-                            output_mean,
-                            output_scale,
-                            of_output,
-                            constant,
-                            image,
-                            p - 1,
-                            copied,
-                            columns,
-                            1,
-                        )
-                    else:
-                        copy_rows(dy[place], image, p - 1, copied, columns, 1)
-                    for s in range(run):
-                        at, to = 2 * s * columns * k, (strip + s - start) * tiles
-                        transform_gradient(image, at, n, to, n_element, tiles, k)
-                        if with_dx:
-                            transform_patches(image, at, v_of_dy, to, dy_element, tiles, k)
-                    top, left = p - padding[0], padding[1]
-                    if normalized:
-                        normalize_rows(
-                            x[place], mean, scale, beta, image, top, copied, columns, left
-                        )
-                    else:
-                        copy_rows(x[place], image, top, copied, columns, left)
-                    for s in range(run):
-                        at, to = 2 * s * columns * c, (strip + s - start) * tiles
-                        transform_patches(image, at, v, to, v_element, tiles, c)
-                    strip += run
+                _transform_dy(
+                    dy,
+                    differentiated,
+                    through,
+                    image,
+                    n,
+                    n_element,
+                    with_dx,
+                    v_of_dy,
+                    dy_element,
+                    start,
+                    stop,
+                    tiles,
+                )
+                _transform_x(
+                    x,
+                    normalized,
+                    normalization,
+                    image,
+                    v,
+                    v_element,
+                    start,
+                    stop,
+                    tiles,
+                    per_image,
+                    padding,
+                )
                 count = (stop - start) * tiles
                 for e in range(16):
                     for i in range(0, c, dw_tile):
@@ -396,9 +438,7 @@ def _gradients(channels: int, x_vectors: int, dy_vectors: int):
                                 k,
                                 False,
                             )
-                for strip in range(start, stop):
-                    place, p = strip // per_image, strip % per_image * 2
-                    transform_products(v, dx[place], p, (strip - start) * tiles, v_element, tiles)
+                _write_y(v, v_element, dx, start, stop, tiles)
                 first, last = _pixels(start, stop, height, width)
                 rows_of_dx = dx.reshape(-1, c)
                 if normalized:

@@ -217,13 +217,13 @@ def _outputs_first(output: Function) -> list[Function]:
 
 
 SAMPLES = 1024
-EXACT_BYTES = 1 << 16
+EXACT_BYTES = 1 << 13
 
 
 def fingerprint(value):
     """A checksum that changes when the array `value` is modified in place; None for other values.
 
-    It covers every byte of an array up to 64 KiB, and 1,024 elements scattered over a larger one,
+    It covers every byte of an array up to 8 KiB, and 1,024 elements scattered over a larger one,
     so that it costs microseconds: a change of the whole array, a channel or an image is noticed,
     one of a single element of a large array may not be. Arrays on a GPU are not looked at, because
     reading one would stop the device. Of a tuple, the checksums of its values.

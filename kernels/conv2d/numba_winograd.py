@@ -58,7 +58,7 @@ SPACE = LANES
 """Numbers between the elements of v: at a distance of a power of two their 16 streams of stores
 would meet in a few sets of the L1 cache. Also, the last register tile may read 15 too far."""
 
-PARTIAL_SUMS = 16
+PARTIAL_SUMS = 8
 """Into how many sums the weight gradient is divided among the threads, and how many blocks at least
 there are, if there are enough rows of tiles."""
 

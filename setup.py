@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 kernel_packages = ["minires.kernels"] + [f"minires.kernels.{p}" for p in find_packages("kernels")]
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in kernel_packages}
+package_data["minires.cuda"] = ["include/*"]
 
 setup(
     name="minires",

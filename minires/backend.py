@@ -15,6 +15,7 @@ from types import ModuleType
 import numpy as np
 
 from minires import kernels
+from minires.cuda import host
 
 BY_SPEED = ("cupy", "numba_cuda", "numba", "numpy", "emulator")
 """All backends, fastest first: the order in which `default` looks for one that works."""
@@ -57,6 +58,8 @@ def problem(name: str) -> str | None:
             return f"Numba is installed but cannot be imported ({error})"
         if numba.config.DISABLE_JIT:
             return "NUMBA_DISABLE_JIT is set, but these kernels cannot run as Python"
+    if name == "emulator" and (why := host.problem()):
+        return why
     if name != "cupy" and not kernels.own_kernels(name):  # on CuPy arrays the reference itself runs
         return (
             f"this version of minires has no {_IN_WORDS[name]} kernels "

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 import definitions as D
 import numpy as np
+import pytest
 import torch_operations as T
 
 from minires import backend
 from minires import functional as F
 
-BACKENDS = [name for name in backend.BY_SPEED if backend.problem(name) is None]
+BACKENDS = [
+    pytest.param(name, marks=[pytest.mark.emulator] if name == "emulator" else [])
+    for name in backend.BY_SPEED
+    if backend.problem(name) is None
+]
 """Those that work on this machine."""
 
 

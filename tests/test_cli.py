@@ -121,7 +121,7 @@ def test_default_directories_are_numbered(tmp_path, monkeypatch, capsys):
         (["train", *TINY, "--epochs", 1, "--steps", 1], "--epochs or --steps, not both"),
         (["train", "--model", "resnet21"], "no network is named 'resnet21'"),
         (["train", *TINY, "--label-smoothing", 2], "label_smoothing is 0 to 1"),
-        (["train", *TINY, "--backend", "emulator"], "backend 'emulator' does not work here"),
+        (["train", *TINY, "--backend", "numba_cuda"], "backend 'numba_cuda' does not work here"),
         (
             ["eval", "--weights", "missing.safetensors"],
             "missing.safetensors: there is no such file",

@@ -9,6 +9,7 @@ import minires
 from minires import kernels
 
 FLOORS = (
+    "minires.cuda",
     "minires.kernels.arrays",
     "minires.kernels",
     "minires.backend",

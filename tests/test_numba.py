@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from cases import CASES, CONVOLUTIONS
+from traces import assert_same_training
 
 import minires as mr
 from minires import Tensor, backend, kernels, models, optim
@@ -177,31 +178,7 @@ def _forward_and_backward(fn, x, planted) -> list[np.ndarray]:
     ("dtype", "lr", "tolerance"), [("float64", 0.1, 1e-9), ("float32", 0.001, 1e-4)]
 )
 def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance):
-    """Twenty steps of SGD, each weight and velocity as after the reference's."""
-    expected, weights = _train("numpy", dtype, lr)
-    losses, own = _train("numba", dtype, lr)
-    np.testing.assert_allclose(losses, expected, rtol=tolerance)
-    for name, value in weights.items():
-        scale = np.abs(value).max() + 1e-3
-        np.testing.assert_allclose(own[name], value, atol=100 * tolerance * scale, err_msg=name)
-
-
-def _train(name: str, dtype: str, lr: float, steps: int = 20):
-    mr.seed(0)
-    rng = np.random.default_rng(0)
-    with mr.use(name):
-        net = models.resnet8()
-        net = net.double() if dtype == "float64" else net
-        sgd = optim.SGD(net, lr, momentum=0.9, weight_decay=1e-4)
-        losses = []
-        for _ in range(steps):
-            x = rng.standard_normal((16, 32, 32, 3)).astype(dtype)
-            loss = F.cross_entropy(net(Tensor(x)), rng.integers(0, 10, 16))
-            sgd.zero_grad()
-            loss.backward()
-            sgd.step()
-            losses.append(loss.item())
-        return losses, net.state_dict()
+    assert_same_training("numba", dtype, lr, tolerance)
 
 
 THREADS = """

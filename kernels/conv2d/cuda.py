@@ -1,0 +1,112 @@
+"""Launches the kernels of `cuda.cu`, on a GPU or on the emulator."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda import Module, element_type
+from minires.kernels.arrays import array_module, output_size
+
+ROWS, THREADS = 64, 256
+PIXELS_PER_PART = 2048
+"""Of the weight gradient's sum over all pixels; as many blocks share it as there are parts."""
+
+WIDTHS = (16, 32, 64)
+KERNELS = Module(
+    Path(__file__).parent / "cuda.cu",
+    [
+        f"{kernel}<{kind}, {width}{more}>"
+        for kind in ("float", "double")
+        for width in WIDTHS
+        for kernel, more in (
+            ("correlate", ", false"),
+            ("correlate", ", true"),
+            ("weight_gradient", ""),
+        )
+    ]
+    + ["sum_parts<float>", "sum_parts<double>"],
+)
+
+
+def forward(x, w, stride=(1, 1), padding=(0, 0)):
+    """y = conv(x, w); see the contract in `__init__.py`."""
+    sizes = zip(x.shape[1:3], w.shape, stride, padding, strict=False)
+    ho, wo = (output_size(*size) for size in sizes)
+    y = array_module(x).empty((len(x), ho, wo, w.shape[3]), x.dtype)
+    _correlate(x, w, y, w.shape, stride, padding, "false")
+    return y, (x, w, stride, padding)
+
+
+def backward(dy, saved, needs=(True, True)):
+    """(dx, dw); see the derivation in `__init__.py`."""
+    x, w, stride, padding = saved
+    dx = dw = None
+    if needs[0]:
+        dx = array_module(x).empty(x.shape, x.dtype)
+        _correlate(dy, w, dx, w.shape, stride, padding, "true")
+    if needs[1]:
+        dw = _weight_gradient(dy, x, w.shape, stride, padding)
+    return dx, dw
+
+
+def _correlate(x, w, y, w_shape, stride, padding, is_backward: str) -> None:
+    """The kernel `correlate`: y from x, or dx from dy."""
+    columns, rows = y.shape[3], y.size // max(1, y.shape[3])
+    if y.size == 0:
+        return
+    if x.size == 0 or w.size == 0:
+        y[...] = 0
+        return
+    width = _width(columns)
+    KERNELS.launch(
+        f"correlate<{element_type(x)}, {width}, {is_backward}>",
+        (-(-rows // ROWS), -(-columns // width)),
+        (ROWS // 4 * width // 4,),
+        (
+            x,
+            w,
+            y,
+            *_integers(rows, columns, *x.shape[1:], *y.shape[1:3], *w_shape[:2], *stride, *padding),
+        ),
+    )
+
+
+def _weight_gradient(dy, x, w_shape, stride, padding):
+    xp = array_module(x)
+    dw = xp.empty(w_shape, x.dtype)
+    columns = w_shape[3]
+    pixels, terms = dy.size // max(1, columns), w_shape[0] * w_shape[1] * w_shape[2]
+    if dw.size == 0 or pixels == 0 or x.size == 0:
+        dw[...] = 0
+        return dw
+    parts, width = -(-pixels // PIXELS_PER_PART), _width(columns)
+    partial = xp.empty((parts, dw.size), x.dtype)
+    KERNELS.launch(
+        f"weight_gradient<{element_type(x)}, {width}>",
+        (-(-terms // ROWS), -(-columns // width), parts),
+        (ROWS // 4 * width // 4,),
+        (
+            x,
+            dy,
+            partial,
+            *_integers(
+                pixels, columns, *x.shape[1:], *dy.shape[1:3], *w_shape[:2], *stride, *padding
+            ),
+        ),
+    )
+    KERNELS.launch(
+        f"sum_parts<{element_type(x)}>",
+        (-(-dw.size // THREADS),),
+        (THREADS,),
+        (partial, dw, *_integers(parts, dw.size)),
+    )
+    return dw
+
+
+def _width(columns: int) -> int:
+    """Columns of a block's tile: not many more than there are."""
+    return next((width for width in WIDTHS if columns <= width), WIDTHS[-1])
+
+
+def _integers(*values) -> tuple[np.int32, ...]:
+    return tuple(np.int32(value) for value in values)

@@ -1,0 +1,28 @@
+// All parameters in one launch. Arrays lie anywhere in memory: a table says where.
+//
+// Block b updates up to CHUNK elements of parameter owners[b], from starts[b] on. 12 bytes read, 8
+// written per element.
+#include "minires.cuh"
+
+constexpr int CHUNK = 1024;
+
+template <typename T>
+__global__ void __launch_bounds__(256) update(const unsigned long long* __restrict__ addresses,
+                                              const long long* __restrict__ sizes,
+                                              const double* __restrict__ decays,
+                                              const int* __restrict__ owners,
+                                              const long long* __restrict__ starts, int parameters,
+                                              T lr, T momentum, bool nesterov) {
+    const int owner = owners[blockIdx.x];
+    T* p = reinterpret_cast<T*>(addresses[owner]);
+    const T* g = reinterpret_cast<const T*>(addresses[parameters + owner]);
+    T* v = reinterpret_cast<T*>(addresses[2 * parameters + owner]);
+    const T decay = T(decays[owner]);
+    const long long start = starts[blockIdx.x], stop = min(start + CHUNK, sizes[owner]);
+    for (long long i = start + threadIdx.x; i < stop; i += blockDim.x) {
+        const T gradient = decay != T(0) ? g[i] + decay * p[i] : g[i];
+        const T velocity = momentum * v[i] + gradient;
+        v[i] = velocity;
+        p[i] -= lr * (nesterov ? gradient + momentum * velocity : velocity);
+    }
+}

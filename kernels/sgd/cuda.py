@@ -1,0 +1,62 @@
+"""Launches the kernel of `cuda.cu`, once for all parameters of a dtype."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda import Module, element_type
+from minires.kernels.arrays import array_module
+from minires.kernels.grid import THREADS
+from minires.kernels.sgd import reference
+
+CHUNK = 1024
+KERNELS = Module(Path(__file__).parent / "cuda.cu", ["update<float>", "update<double>"])
+
+
+def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
+    """Update every parameter and velocity in place."""
+    together = {}
+    for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
+        alike = p.shape == g.shape == v.shape and p.dtype == g.dtype == v.dtype
+        if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):
+            reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
+        elif p.size:
+            together.setdefault(p.dtype, []).append((p, g, v, decay))
+    for dtype, parameters in together.items():
+        _update(dtype, *zip(*parameters, strict=True), lr, momentum, nesterov)
+
+
+def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov) -> None:
+    xp = array_module(params[0])
+    sizes = tuple(p.size for p in params)
+    owners, starts = _chunks(sizes)
+    addresses = [_address(array) for array in (*params, *grads, *velocities)]
+    KERNELS.launch(
+        f"update<{element_type(params[0])}>",
+        (len(owners),),
+        (THREADS,),
+        (
+            xp.asarray(addresses, np.uint64),
+            xp.asarray(sizes, np.int64),
+            xp.asarray(decays, np.float64),
+            xp.asarray(owners),
+            xp.asarray(starts),
+            np.int32(len(params)),
+            dtype.type(lr),
+            dtype.type(momentum),
+            np.bool_(nesterov),
+        ),
+    )
+
+
+def _address(array) -> int:
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+
+
+@cache
+def _chunks(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """For each block its parameter, int32, and where it begins in it, int64."""
+    chunks = [(i, start) for i, size in enumerate(sizes) for start in range(0, size, CHUNK)]
+    owners, starts = zip(*chunks, strict=True)
+    return np.array(owners, np.int32), np.array(starts, np.int64)

@@ -1,0 +1,99 @@
+"""CUDA C++ kernels: one loader, two ends. On a GPU through CuPy, on the CPU through the emulator.
+
+>>> from minires import cuda
+>>> kernels = cuda.Module(Path(__file__).parent / "cuda.cu", ["forward<float>", "forward<double>"])
+>>> kernels.launch("forward<float>", (blocks,), (256,), (x, y, np.int32(n)))
+
+Which end runs a launch follows from its arrays: NumPy arrays are the emulator's, CuPy arrays a
+GPU's. Every launch is checked against the kernel's signature first, on both ends alike.
+
+`include/minires.cuh` is what kernels include: what differs between the two ends, under one name.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda.signature import LaunchError, Signature, parse
+
+__all__ = ["LaunchError", "Module", "element_type"]
+
+
+class Module:
+    """The kernels of a .cu file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    instances : list of str
+        Every kernel that is launched, by its name in C++; a template with its arguments, such as
+        ``"forward<float, 16>"``. They are compiled together, at the first launch.
+
+    Raises
+    ------
+    LaunchError
+        If the file has no such kernel.
+    """
+
+    def __init__(self, path: Path, instances: list[str]):
+        self.path = Path(path)
+        self.name = f"{self.path.parent.name}/{self.path.name}"
+        self.source = self.path.read_text()
+        self.signatures: dict[str, Signature] = {
+            instance: parse(self.source, instance, self.name) for instance in instances
+        }
+
+    def launch(self, instance: str, grid, block, arguments, dynamic_shared: int = 0) -> None:
+        """Run a kernel.
+
+        Parameters
+        ----------
+        instance : str
+            One of the module's instances.
+        grid, block : tuple of 1 to 3 ints
+            Blocks, and threads in a block, along x, y and z.
+        arguments : tuple
+            C-contiguous arrays of the parameters' dtypes, and NumPy scalars (``np.int32(n)``).
+        dynamic_shared : int
+            Bytes of dynamic shared memory.
+
+        Raises
+        ------
+        LaunchError
+            Before the launch, if it would go wrong.
+        minires.cuda.host.KernelError
+            From the emulator, if the kernel itself does.
+        """
+        if instance not in self.signatures:
+            raise LaunchError(
+                f"{self.name} was loaded without {instance}; it has {', '.join(self.signatures)}"
+            )
+        grid, block = tuple(grid), tuple(block)
+        self.signatures[instance].check(grid, block, arguments, dynamic_shared)
+        on_host = [isinstance(a, np.ndarray) for a in arguments if not isinstance(a, np.generic)]
+        if any(on_host) and not all(on_host):
+            raise LaunchError(
+                f"kernel {instance} of {self.name}: its arrays are NumPy arrays and CuPy arrays "
+                f"mixed"
+            )
+        end = self._host if all(on_host) else self._device
+        end.launch(instance, grid, block, arguments, dynamic_shared)
+
+    @cached_property
+    def _host(self):
+        from minires.cuda.host import HostModule
+
+        return HostModule(self.name, self.source, self.signatures)
+
+    @cached_property
+    def _device(self):
+        from minires.cuda.device import DeviceModule
+
+        return DeviceModule(self.name, self.source, self.signatures)
+
+
+def element_type(array) -> str:
+    """The C type of an array's elements, for the name of a template's instance."""
+    return {"float32": "float", "float64": "double"}[array.dtype.name]

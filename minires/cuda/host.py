@@ -1,0 +1,171 @@
+"""The CPU's end: compile a .cu file as C++ with `include/emulator.h` and run it, block by block.
+
+$MINIRES_EMULATOR selects, separated by commas, how kernels are compiled and run:
+
+    checked     shared memory knows what has been written: unwritten reads and indices beyond its
+                end are errors (several times slower)
+    address     with AddressSanitizer: accesses outside of arrays are errors. Python itself must
+                run with it: LD_PRELOAD=$(g++ -print-file-name=libasan.so)
+    thread      with ThreadSanitizer: missing barriers are errors. LD_PRELOAD as above, libtsan.so
+    reverse     the threads of a block run in the opposite order, last first
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda.signature import Signature
+
+INCLUDE = Path(__file__).parent / "include"
+MODES = {"checked", "address", "thread", "reverse"}
+FLAGS = ("-std=c++17", "-O2", "-g", "-fPIC", "-shared", "-pthread", "-march=native")
+FLAGS += ("-ffp-contract=fast", "-fno-strict-aliasing", "-w")
+FLAGS += ("-fno-optimize-sibling-calls",)  # a call's return address tells the kernel's line
+FLAGS += ("-fvisibility=hidden",)  # kernels of the same name in two libraries are strangers
+
+
+class KernelError(RuntimeError):
+    """What went wrong inside a kernel: the kernel, block, thread and line, and why."""
+
+
+def problem() -> str | None:
+    """Why the emulator does not work here, or None if it does."""
+    if platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"):
+        return f"it runs on x86-64 and aarch64, but this processor is {platform.machine()}"
+    if _compiler() is None:
+        return "it needs a C++ compiler, g++ or clang++ (Debian, Ubuntu: apt install g++)"
+    return None
+
+
+def _compiler() -> str | None:
+    return next(
+        filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))), None
+    )
+
+
+def modes() -> set[str]:
+    """What $MINIRES_EMULATOR asks for; a ValueError if it names something else."""
+    chosen = set(filter(None, os.environ.get("MINIRES_EMULATOR", "").split(",")))
+    if chosen - MODES:
+        raise ValueError(
+            f"$MINIRES_EMULATOR is {', '.join(sorted(MODES))} or several of them, separated by "
+            f"commas, but names {', '.join(sorted(chosen - MODES))}"
+        )
+    return chosen
+
+
+class HostModule:
+    """A .cu file compiled for this CPU; the library is kept under a hash of all it is made of."""
+
+    def __init__(self, name: str, source: str, signatures: dict[str, Signature]):
+        if why := problem():
+            raise RuntimeError(f"{name} cannot be compiled for the emulator: {why}")
+        self.name = name
+        self.symbols = {instance: f"minires_kernel_{i}" for i, instance in enumerate(signatures)}
+        exports = (f"EMULATOR_EXPORT({s}, {i})" for i, s in self.symbols.items())
+        self.path = compile_library(name, "\n".join((source, *exports, "")))
+        library = ctypes.CDLL(str(self.path))
+        self.functions = {}
+        for instance, symbol in self.symbols.items():
+            function = self.functions[instance] = getattr(library, symbol)
+            function.restype = ctypes.c_void_p
+
+    def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
+        """Run all blocks, shared among the processor's cores; the arguments have been checked."""
+        arguments = [  # the address of each parameter's value
+            np.array(a.ctypes.data, np.uintp)
+            if a.ndim or isinstance(a, np.ndarray)
+            else np.array(a)
+            for a in arguments
+        ]
+        addresses = (ctypes.c_void_p * len(arguments))(*(a.ctypes.data for a in arguments))
+        message = ctypes.create_string_buffer(1024)
+        chosen = modes()
+        where = self.functions[instance](
+            (ctypes.c_uint * 3)(*(*grid, 1, 1)[:3]),
+            (ctypes.c_uint * 3)(*(*block, 1, 1)[:3]),
+            ctypes.c_size_t(dynamic_shared),
+            addresses,
+            ctypes.c_uint(1 if "thread" in chosen else cores()),
+            ctypes.c_bool("reverse" in chosen),
+            message,
+            ctypes.c_size_t(len(message)),
+        )
+        if where:
+            raise KernelError(
+                f"kernel {instance} of {self.name}{self._line(where)}, {message.value.decode()}"
+            )
+
+    def _line(self, offset: int) -> str:
+        """ ", line N", the kernel's line at this place of the library, if it can be found out."""
+        if offset == 1 or shutil.which("addr2line") is None:
+            return ""
+        command = ("addr2line", "-i", "-e", str(self.path), hex(offset - 1))  # the call, not after
+        places = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
+        lines = [place for place in places if place.split(":")[0].endswith(".cu")]
+        return f", line {lines[0].split(':')[1].split()[0]}" if lines else ""
+
+
+def cores() -> int:
+    """How many blocks run at a time: $MINIRES_EMULATOR_THREADS, or one per core."""
+    return int(os.environ.get("MINIRES_EMULATOR_THREADS") or len(os.sched_getaffinity(0)))
+
+
+def compile_library(name: str, source: str) -> Path:
+    """Compile C++ source that includes the emulator; announced on stderr, kept on disk."""
+    chosen = modes()
+    flags = [*FLAGS, f"-I{INCLUDE}", "-include", str(INCLUDE / "emulator.h")]
+    flags += ["-DEMULATOR_CHECKED"] * ("checked" in chosen)
+    flags += [f"-fsanitize={mode}" for mode in ("address", "thread") if mode in chosen]
+    headers = [path.read_text() for path in sorted(INCLUDE.iterdir())]
+    parts = (source, *headers, *FLAGS, *sorted(chosen), _compiler(), _processor())
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    library = _cache() / f"{name.replace('/', '-')}-{digest}.so"
+    if library.exists():
+        return library
+    started = time.perf_counter()
+    print(f"minires: compiling {name} for the emulator ...", end="", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as place:
+        file = Path(place) / name.replace("/", "-")
+        file.write_text(source)
+        finished = Path(place) / "library.so"
+        command = [_compiler(), *flags, "-x", "c++", str(file), "-o", str(finished), "-ldl"]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            print(" failed", file=sys.stderr)
+            raise RuntimeError(f"{name} does not compile for the emulator:\n{result.stderr}")
+        os.replace(finished, library)  # another process may do the same: either is right
+    print(f" {time.perf_counter() - started:.1f} s", file=sys.stderr)
+    return library
+
+
+@cache
+def _processor() -> str:
+    """What -march=native depends on: the processor's model and abilities."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n")
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+@cache
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    directory = Path(base) / "minires" / "emulator"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="minires-"))
+    return directory

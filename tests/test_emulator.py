@@ -1,0 +1,350 @@
+"""The emulator: CUDA C++ kernels compute on a CPU what they would on a GPU, and errors have names.
+
+That every kernel agrees with the reference over the whole grid stands in `test_backends.py`.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import CASES
+from test_operations import check_backward
+from traces import assert_same_training
+
+import minires as mr
+from minires import backend, cuda, kernels
+from minires.cuda import host
+from minires.cuda.host import KernelError
+
+pytestmark = pytest.mark.emulator
+if why := backend.problem("emulator"):
+    pytest.skip(f"the emulator does not work here: {why}", allow_module_level=True)
+
+OWN = kernels.own_kernels("emulator")
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.op in OWN], ids=str)
+def test_backward_is_the_gradient(case):
+    with mr.use("emulator"):
+        check_backward(case)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lr", "tolerance"), [("float64", 0.1, 1e-9), ("float32", 0.001, 1e-4)]
+)
+def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance):
+    assert_same_training("emulator", dtype, lr, tolerance, batch=8, size=16)
+
+
+def module(tmp_path, source: str, *instances: str) -> cuda.Module:
+    """The kernels of this source."""
+    path = tmp_path / "cuda.cu"
+    path.write_text('#include "minires.cuh"\n' + source)
+    return cuda.Module(path, list(instances))
+
+
+WARPS = """
+__global__ void exchange(const int* x, int* shuffled, int* down, int* up, int* voted,
+                         double* sums) {
+    const int i = threadIdx.x;
+    shuffled[i] = __shfl_sync(ALL_LANES, x[i], 5);
+    down[i] = __shfl_down_sync(ALL_LANES, x[i], 3, 8);
+    up[i] = __shfl_up_sync(ALL_LANES, x[i], 1);
+    voted[i] = __ballot_sync(ALL_LANES, x[i] % 2);
+    sums[i] = warp_sum(double(x[i]));
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["", "checked", "reverse"])
+def test_warp_operations_are_those_of_a_gpu(tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("MINIRES_EMULATOR", mode)
+    x = np.arange(64, dtype=np.int32) * 3 % 23
+    shuffled, down, up, voted = (np.zeros(64, np.int32) for _ in range(4))
+    sums = np.zeros(64)
+    kernel = module(tmp_path, WARPS, "exchange")
+    kernel.launch("exchange", (1,), (64,), (x, shuffled, down, up, voted, sums))
+    warps, lanes = x.reshape(2, 32), np.arange(32)
+    np.testing.assert_array_equal(shuffled.reshape(2, 32), np.repeat(warps[:, 5:6], 32, axis=1))
+    source = np.where(lanes % 8 + 3 < 8, lanes + 3, lanes)
+    np.testing.assert_array_equal(down.reshape(2, 32), warps[:, source])
+    np.testing.assert_array_equal(up.reshape(2, 32), warps[:, np.maximum(lanes - 1, 0)])
+    bits = ((warps % 2) << lanes.astype(np.int64)).sum(axis=1).astype(np.uint32).view(np.int32)
+    np.testing.assert_array_equal(voted.reshape(2, 32), np.repeat(bits[:, None], 32, axis=1))
+    np.testing.assert_array_equal(sums.reshape(2, 32), np.repeat(warps.sum(1)[:, None], 32, axis=1))
+
+
+MMA = """
+__global__ void multiply(const float* a, const float* b, float* d) {
+    const int g = threadIdx.x / 4, t = threadIdx.x % 4;
+    const unsigned left[4] = {to_tf32(a[g * 8 + t]), to_tf32(a[(g + 8) * 8 + t]),
+                              to_tf32(a[g * 8 + t + 4]), to_tf32(a[(g + 8) * 8 + t + 4])};
+    const unsigned right[2] = {to_tf32(b[t * 8 + g]), to_tf32(b[(t + 4) * 8 + g])};
+    float sums[4] = {};
+    mma_tf32(sums, left, right);
+    d[g * 8 + 2 * t] = sums[0], d[g * 8 + 2 * t + 1] = sums[1];
+    d[(g + 8) * 8 + 2 * t] = sums[2], d[(g + 8) * 8 + 2 * t + 1] = sums[3];
+}
+"""
+
+
+def test_the_tensor_core_multiplies_matrices_with_tf32_precision(tmp_path):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((16, 8), np.float32), rng.standard_normal((8, 8), np.float32)
+    d = np.zeros((16, 8), np.float32)
+    module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), (a, b, d))
+    error = np.abs(d - a.astype(float) @ b) / (np.abs(a) @ np.abs(b))
+    assert 1e-5 < error.max() < 2**-10
+
+
+SHARING = """
+template <int N>
+__global__ void __launch_bounds__(256) rotate(const float* x, float* y) {
+    SHARED(float, row, N);
+    DYNAMIC_SHARED(float, more);
+    row[threadIdx.x] = x[blockIdx.x * N + threadIdx.x];
+    more[threadIdx.x] = 1;
+    __syncthreads();
+    y[blockIdx.x * N + threadIdx.x] = row[(threadIdx.x + 1) % N] + more[N - 1 - threadIdx.x];
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["", "checked", "reverse", "checked,reverse"])
+def test_threads_meet_at_barriers_and_share_memory(tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("MINIRES_EMULATOR", mode)
+    x = np.random.default_rng(0).standard_normal((7, 100)).astype(np.float32)
+    y = np.zeros_like(x)
+    kernel = module(tmp_path, SHARING, "rotate<100>")
+    kernel.launch("rotate<100>", (7,), (100,), (x, y), dynamic_shared=400)
+    np.testing.assert_array_equal(y, np.roll(x, -1, axis=1) + 1)
+
+
+BROKEN = {  # the last line of each kernel is the guilty one
+    "divergent barrier": (
+        """__global__ void k(float* y) {
+            if (threadIdx.x < 16)
+                __syncthreads(); }""",
+        r"__syncthreads\(\) is reached by 16 of the block's 64 threads only; thread \(15,0,0\)",
+    ),
+    "lanes missing": (
+        """__global__ void k(float* y) {
+            if (threadIdx.x < 8)
+                y[0] = __shfl_xor_sync(ALL_LANES, 1.0f, 1); }""",
+        r"mask 0xffffffff waits for lanes that never reach it \(thread \(7,0,0\)",
+    ),
+    "not in its mask": (
+        """__global__ void k(float* y) {
+            y[0] = __shfl_sync(0x0000ffffu, 1.0f, 0); }""",
+        r"mask 0x0000ffff is called by thread \(16,0,0\), lane 16, which is not in the mask",
+    ),
+    "different operations": (
+        """__global__ void k(float* y) {
+            if (threadIdx.x % 2 == 0) __syncwarp();
+            else y[0] = __shfl_sync(ALL_LANES, 1.0f, 0); }""",
+        r"lanes 0 and 1 of a warp meet in different warp operations",
+    ),
+    "no part in it": (
+        """__global__ void k(float* y) {
+            if (threadIdx.x < 8)
+                y[0] = __shfl_sync(0xffu, 1.0f, 9); }""",
+        r"thread \(0,0,0\) of block \(0,0,0\): a shuffle reads lane 9, which takes no part",
+    ),
+    "never written": (
+        """__global__ void k(float* y) { SHARED(float, tile, 64);
+            if (threadIdx.x < 40) tile[threadIdx.x] = 1;
+            __syncthreads();
+            y[threadIdx.x] = tile[threadIdx.x]; }""",
+        r"thread \(40,0,0\) of block \(0,0,0\): tile\[40\] in shared memory is read, but nobody",
+    ),
+    "outside": (
+        """__global__ void k(float* y) { SHARED(float, tile, 60);
+            tile[threadIdx.x] = 1; }""",
+        r"thread \(60,0,0\) of block \(0,0,0\): tile\[60\] is outside of the 60 elements",
+    ),
+    "too much": (
+        """__global__ void k(float* y) {
+            SHARED(float, tile, 12289); tile[0] = 1; }""",
+        r"declares 49156 bytes of shared memory, but 49152 are the most",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_kernel_is_named_with_its_block_thread_and_line(tmp_path, monkeypatch, name):
+    source, message = BROKEN[name]
+    monkeypatch.setenv("MINIRES_EMULATOR", "checked")
+    monkeypatch.setenv("MINIRES_EMULATOR_THREADS", "1")
+    with pytest.raises(KernelError, match=message) as error:
+        module(tmp_path, source, "k").launch("k", (3,), (64,), (np.zeros(64, np.float32),))
+    line = 1 + len(source.split("\n"))
+    assert str(error.value).startswith(f"kernel k of {tmp_path.name}/cuda.cu, line {line}, ")
+    y = np.zeros(64, np.float32)  # the emulator itself is unharmed
+    good = "__global__ void k(float* y) { y[threadIdx.x] = 1; }"
+    module(tmp_path, good, "k").launch("k", (1,), (64,), (y,))
+    assert (y == 1).all()
+
+
+SCALE = """
+template <typename T>
+__global__ void __launch_bounds__(128) scale(const T* x, T* y, int n, double by) {}
+__global__ void plain(float* y, half h) {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: np.zeros(4)}, "x must be float32, but is float64"),
+        ({0: 1.0}, "x is an array of float32, but got 1.0"),
+        ({0: np.zeros((4, 4), np.float32)[:, 0]}, "x must be C-contiguous, but has strides"),
+        ({1: np.broadcast_to(np.float32(1), 1)}, "y is written to, but the array is read-only"),
+        ({2: 4}, r"n is a number: pass np.int32\(...\), not the Python int 4"),
+        ({2: np.int64(4)}, "n must be int32, but is int64"),
+        ({3: np.zeros(1)}, r"by is a number: pass np.float64\(...\), not an array"),
+        ({3: None}, "by is a number"),
+        ({"grid": (0,)}, r"grid \(0,\) must be 1 to 3 numbers"),
+        ({"grid": (1, 70000)}, "grid"),
+        ({"block": (16, 16)}, r"a block \(16, 16\) has 256 threads, but at most 128 are allowed"),
+        ({"shared": 300_000}, "300000 bytes of dynamic shared memory are asked for"),
+        ({"instance": "scale<double>"}, "was loaded without scale<double>; it has scale<float>"),
+        ({"more": True}, r"takes 4 arguments \(x, y, n, by\), but got 5"),
+    ],
+)
+def test_a_wrong_launch_is_refused_in_words(tmp_path, change, message):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    arguments = [np.zeros(4, np.float32), np.zeros(4, np.float32), np.int32(4), np.float64(2)]
+    arguments = [change.get(i, value) for i, value in enumerate(arguments)]
+    arguments += [np.int32(1)] * ("more" in change)
+    with pytest.raises(cuda.LaunchError, match=message) as error:
+        kernel.launch(
+            change.get("instance", "scale<float>"),
+            change.get("grid", (1,)),
+            change.get("block", (4,)),
+            tuple(arguments),
+            change.get("shared", 0),
+        )
+    assert "cuda.cu" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("instance", "message"),
+    [
+        ("absent", "has no kernel named absent"),
+        ("scale", "has 1 template parameters, but scale gives 0"),
+        ("plain", "parameter h has type 'half'; known are float, double, int"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_words(tmp_path, instance, message):
+    with pytest.raises(cuda.LaunchError, match=message):
+        module(tmp_path, SCALE, instance)
+
+
+def test_an_error_of_the_compiler_is_shown(tmp_path):
+    with pytest.raises(RuntimeError, match="does not compile for the emulator(.|\n)*nonsense"):
+        module(tmp_path, "__global__ void k(int n) { nonsense; }", "k").launch(
+            "k", (1,), (1,), (np.int32(1),)
+        )
+
+
+def test_without_a_compiler_the_emulator_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert "needs a C++ compiler" in backend.problem("emulator")
+
+
+def test_an_unknown_mode_is_refused(monkeypatch):
+    monkeypatch.setenv("MINIRES_EMULATOR", "fast")
+    with pytest.raises(ValueError, match="but names fast"):
+        host.modes()
+
+
+SANITIZED = """
+import sys
+sys.path.insert(0, {here!r})
+import numpy as np
+from cases import CASES
+from test_backends import _forward_and_backward
+import minires as mr
+from minires import kernels
+mr.use("emulator")
+own = set(kernels.own_kernels("emulator"))
+count = 0
+for case in CASES:
+    if case.op in own and {chosen}:
+        inputs = case.inputs(np.random.default_rng(0))
+        _forward_and_backward(case, [array.astype(np.float32) for array in inputs])
+        count += 1
+print("cases:", count)
+"""
+OVERRUN = """
+import sys
+from pathlib import Path
+import numpy as np
+from minires import cuda
+Path({path!r}).write_text('''#include "minires.cuh"
+__global__ void k(float* y, int n) {{
+    SHARED(float, tile, 64);
+    tile[threadIdx.x] = 1;
+    {barrier}
+    if (threadIdx.x <= n) y[threadIdx.x] = tile[63 - threadIdx.x];
+}}''')
+arguments = (np.zeros({n}, np.float32), np.int32({n}))
+cuda.Module(Path({path!r}), ["k"]).launch("k", (1,), (64,), arguments)
+"""
+
+
+def sanitized(mode: str, program: str) -> subprocess.CompletedProcess:
+    """Run Python under a sanitizer."""
+    library = {"address": "libasan.so", "thread": "libtsan.so"}[mode]
+    command = ["g++", f"-print-file-name={library}"]
+    try:
+        path = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        path = library
+    if path == library:
+        pytest.skip(f"g++ with {library} is not installed")
+    environment = os.environ | {
+        "LD_PRELOAD": path,
+        "MINIRES_EMULATOR": mode,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "TSAN_OPTIONS": "report_signal_unsafe=0 exitcode=66",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_no_kernel_leaves_its_arrays(tmp_path):
+    program = SANITIZED.format(here=str(HERE), chosen="True")
+    result = sanitized("address", program)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert int(re.search(r"cases: (\d+)", result.stdout)[1]) > 100
+
+
+def test_no_kernel_lacks_a_barrier(tmp_path):
+    few = 'str(case) in ("conv2d-(2, 6, 6, 3)-(3, 3)-4-stride1-pad1", '
+    few += '"batch_norm-(2, 3, 5, 3)-train-residual-relu", "cross_entropy-4-5-smoothing0.0")'
+    result = sanitized("thread", SANITIZED.format(here=str(HERE), chosen=few))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "cases: 3" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("mode", "barrier", "n", "finding"),
+    [
+        ("address", "__syncthreads();", 40, "heap-buffer-overflow"),
+        ("thread", "", 64, "data race"),
+    ],
+)
+def test_the_sanitizers_find_a_planted_bug(tmp_path, mode, barrier, n, finding):
+    program = OVERRUN.format(path=str(tmp_path / "cuda.cu"), barrier=barrier, n=n)
+    result = sanitized(mode, program)
+    assert result.returncode != 0 and finding in result.stderr and "cuda.cu:6" in result.stderr
+    program = OVERRUN.format(path=str(tmp_path / "cuda.cu"), barrier="__syncthreads();", n=64)
+    assert sanitized(mode, program).returncode == 0

@@ -26,7 +26,12 @@ setup(
         "safetensors>=0.4.3",
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6",
+            "nvidia-cuda-nvrtc>=13; platform_system == 'Linux'",
+            "nvidia-cuda-nvdisasm>=13; platform_system == 'Linux'",
+        ],
         "parity": ["torch==2.13.0"],
         "cuda12": ["cupy-cuda12x>=13.3", "numba-cuda>=0.15"],
         "cuda13": ["cupy-cuda13x>=13.6", "numba-cuda>=0.20"],

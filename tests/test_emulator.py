@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES
+from cases import CASES, CONVOLUTIONS
 from test_operations import check_backward
+from test_the_tests import _fails
 from traces import assert_same_training
 
 import minires as mr
 from minires import backend, cuda, kernels
+from minires import functional as F
 from minires.cuda import host
 from minires.cuda.host import KernelError
 
@@ -264,6 +266,82 @@ def test_an_unknown_mode_is_refused(monkeypatch):
         host.modes()
 
 
+def plant(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
+    """Have the emulator find a copy of an operation's .cu file with a bug."""
+    loaded = kernels.load(op, "emulator")
+    assert right in loaded.KERNELS.source
+    path = tmp_path / "cuda.cu"
+    path.write_text(loaded.KERNELS.source.replace(right, wrong))
+    monkeypatch.setattr(loaded, "KERNELS", cuda.Module(path, list(loaded.KERNELS.signatures)))
+
+
+BUGS = [
+    ("conv2d", "__syncthreads();  // the step's columns are there", "", "barrier missing"),
+    ("conv2d", "__syncthreads();  // everybody has used them: the next may come", "", "barrier"),
+    ("conv2d", "w < 0 || w >= width", "w < -1 || w >= width", "halo off by one"),
+    ("conv2d", "h < 0 ||", "h < -1 ||", "halo off by one"),
+    ("conv2d", "if (h % stride_h != 0 ||", "if (", "stride forgotten in dx"),
+    ("conv2d", "start + k < end && term < terms", "term < terms - 1", "tail of the pixels"),
+    ("conv2d", "for (int part = 0; part < parts", "for (int part = 1; part < parts", "part lost"),
+    ("batch_norm", "__syncthreads();  // this half is summed", "", "barrier missing"),
+    ("batch_norm", "__syncthreads();  // all values are there", "", "barrier missing"),
+    ("batch_norm", "difference * difference * double(begin) * share", "0", "between the parts"),
+    ("batch_norm", "-scale * sum / rows", "0", "mean term"),
+    ("cross_entropy", "target += T(1) - smoothing", "target += T(1)", "smoothing"),
+    ("shortcut", "h % stride == 0 &&", "", "pixels between"),
+    ("global_avg_pool2d", "dy[i] / T(pixels)", "dy[i]", "share"),
+    ("linear", "b[i % columns]", "b[0]", "bias"),
+]
+
+
+@pytest.mark.parametrize(("op", "right", "wrong", "meaning"), BUGS)
+def test_a_planted_bug_is_caught(op, right, wrong, meaning, monkeypatch, tmp_path):
+    plant(op, right, wrong, monkeypatch, tmp_path)
+    monkeypatch.setattr("minires.backend._current", "emulator")
+    cases = [case for case in CASES if case.op == op]
+    assert any(map(_fails, cases)), f"nobody noticed: {meaning}"
+
+
+@pytest.mark.parametrize("op", sorted({bug[0] for bug in BUGS}))
+def test_kernels_planted_unchanged_pass(op, monkeypatch, tmp_path):
+    plant(op, "", "", monkeypatch, tmp_path)
+    monkeypatch.setattr("minires.backend._current", "emulator")
+    assert not any(_fails(case) for case in CASES if case.op == op)
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "channels", "stride", "padding"), CONVOLUTIONS[:6] + CONVOLUTIONS[18:24]
+)
+def test_tensor_cores_keep_the_precision_of_tf32(x, kernel, channels, stride, padding, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(x).astype(np.float32)
+    w = rng.standard_normal((*kernel, x.shape[3], channels)).astype(np.float32)
+    y = F.conv2d(np.float64(x), np.float64(w), stride, padding)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+
+    def compute(*arrays):
+        *inputs, dy = arrays
+        inputs = [mr.Tensor(array, requires_grad=True) for array in inputs]
+        y = F.conv2d(*inputs, stride, padding)
+        y.backward(dy)
+        return [y.numpy(), *(tensor.grad for tensor in inputs)]
+
+    exact = compute(*map(np.float64, (x, w, dy)))
+    magnitude = compute(*(np.abs(array, dtype=np.float64) for array in (x, w, dy)))
+    monkeypatch.setattr(cuda, "_precision", "tf32")
+    with mr.use("emulator"):
+        results = compute(x, w, dy)
+    for result, right, bound in zip(results, exact, magnitude, strict=True):
+        error = np.abs(result - right)
+        assert (error <= 2**-10 * bound + 1e-12).all()  # two factors, each rounded to 2^-11
+    assert any((np.abs(r - e) > 1e-6 * m).any() for r, e, m in zip(results, exact, magnitude))  # noqa: B905
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="precision is auto, float32 or tf32, but not 'half'"):
+        cuda.set_precision("half")
+
+
 SANITIZED = """
 import sys
 sys.path.insert(0, {here!r})
@@ -274,6 +352,13 @@ import minires as mr
 from minires import kernels
 mr.use("emulator")
 own = set(kernels.own_kernels("emulator"))
+if {right!r}:
+    from pathlib import Path
+    from minires import cuda
+    conv2d = kernels.load("conv2d", "emulator")
+    assert {right!r} in conv2d.KERNELS.source
+    Path({path!r}).write_text(conv2d.KERNELS.source.replace({right!r}, {wrong!r}))
+    conv2d.KERNELS = cuda.Module(Path({path!r}), list(conv2d.KERNELS.signatures))
 count = 0
 for case in CASES:
     if case.op in own and {chosen}:
@@ -321,16 +406,26 @@ def sanitized(mode: str, program: str) -> subprocess.CompletedProcess:
 
 
 def test_no_kernel_leaves_its_arrays(tmp_path):
-    program = SANITIZED.format(here=str(HERE), chosen="True")
+    program = SANITIZED.format(here=str(HERE), chosen="True", right="", wrong="", path="")
     result = sanitized("address", program)
     assert result.returncode == 0, result.stderr[-3000:]
     assert int(re.search(r"cases: (\d+)", result.stdout)[1]) > 100
 
 
+def test_a_missing_guard_of_the_tail_is_found(tmp_path):
+    how = {"right": "row + i < rows && column + j < columns", "wrong": "true"}
+    chosen = 'case.op == "conv2d"'
+    path = str(tmp_path / "cuda.cu")
+    result = sanitized("address", SANITIZED.format(here=str(HERE), chosen=chosen, path=path, **how))
+    assert result.returncode != 0 and "heap-buffer-overflow" in result.stderr
+
+
 def test_no_kernel_lacks_a_barrier(tmp_path):
     few = 'str(case) in ("conv2d-(2, 6, 6, 3)-(3, 3)-4-stride1-pad1", '
     few += '"batch_norm-(2, 3, 5, 3)-train-residual-relu", "cross_entropy-4-5-smoothing0.0")'
-    result = sanitized("thread", SANITIZED.format(here=str(HERE), chosen=few))
+    result = sanitized(
+        "thread", SANITIZED.format(here=str(HERE), chosen=few, right="", wrong="", path="")
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     assert "cases: 3" in result.stdout
 

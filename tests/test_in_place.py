@@ -56,7 +56,7 @@ REFUSED = "was modified in place after the forward pass; make a new array instea
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(2,), (5,), (64, 64), (32, 64)], ids=str)
+@pytest.mark.parametrize("shape", [(2,), (5,), (32, 32), (16, 64)], ids=str)
 @pytest.mark.parametrize("change", [*CHANGES, one_element])
 def test_any_change_of_a_small_saved_array_is_noticed(change, shape, dtype):
     x = leaf(*shape, dtype=dtype)

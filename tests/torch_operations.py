@@ -30,7 +30,7 @@ def avg_pool2d(x, kernel, stride, padding):
 def batch_norm(x, gamma, beta, residual=None, *, training, relu):
     from definitions import running_statistics
 
-    mean, var = (torch.tensor(s) for s in running_statistics(x.shape[-1]))
+    mean, var = (torch.tensor(s, dtype=x.dtype) for s in running_statistics(x.shape[-1]))
     last_to_second = x.movedim(-1, 1)
     y = TF.batch_norm(last_to_second, mean, var, gamma, beta, training).movedim(1, -1)
     y = y if residual is None else y + residual

@@ -14,8 +14,8 @@ __device__ __forceinline__ void part_of(int rows, int& begin, int& end) {
     end = (long long)rows * (blockIdx.x + 1) / gridDim.x;
 }
 
-// The sum over the block's threads of one channel, in the threads with threadIdx.y = 0. The tree has
-// the same shape every time. `scratch` (256) may be used again after the last barrier.
+// The sum over the block's threads of one channel, in the threads with threadIdx.y = 0, zero in the
+// others. The tree has the same shape every time. `scratch` (256) is free again.
 template <typename T, typename Scratch>
 __device__ __forceinline__ T sum_over_rows(T value, Scratch scratch) {
     const int place = threadIdx.y * blockDim.x + threadIdx.x;
@@ -25,9 +25,7 @@ __device__ __forceinline__ T sum_over_rows(T value, Scratch scratch) {
         if (threadIdx.y < half) scratch[place] = scratch[place] + scratch[place + half * blockDim.x];
         __syncthreads();  // this half is summed
     }
-    T total = scratch[threadIdx.x];
-    __syncthreads();  // everybody has read: the scratch is free
-    return total;
+    return threadIdx.y == 0 ? scratch[threadIdx.x] : T(0);  // its own place: no barrier needed
 }
 
 // Mean and sum of squared deviations of every channel over the part's rows. Sums are of differences

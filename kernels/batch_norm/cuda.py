@@ -12,7 +12,7 @@ from minires.kernels.arrays import array_module
 from minires.kernels.batch_norm import reference
 from minires.kernels.grid import THREADS, blocks
 
-ROWS_PER_PART = 512
+ROWS_PER_PART = 256
 MOST_PARTS = 256
 KINDS = ("float", "double")
 KERNELS = Module(

@@ -7,21 +7,32 @@
 // X is the im2col matrix of the contract, D the same of the spread-out dy; neither exists in memory:
 // each block copies its part of them, 16 columns at a time, straight from the image to shared memory.
 //
-// A block computes a tile of 64 x WIDTH results, a thread 4 x 4 of them in registers: every number
-// that it reads from shared memory is used 4 times. Per tile and step of 16 columns a block reads
-// 16 (64 + WIDTH) numbers and does 16 * 64 * WIDTH multiply-adds.
+// A block computes a tile of 64 x WIDTH results. Per step of 16 columns it reads 16 (64 + WIDTH)
+// numbers and does 16 * 64 * WIDTH multiply-adds, in one of two ways:
+//
+// plain           a thread has 4 x 4 results in registers: every number that it reads from shared
+//                 memory is used 4 times. float and double, on any GPU
+// TENSOR          a warp has 16 x WIDTH results, spread over its lanes, and multiplies 16 x 8 by 8 x 8
+//                 numbers at a time on a tensor core (mma.sync). float with factors rounded to tf32,
+//                 sums in float32; from compute capability 8.0 on
 #include "minires.cuh"
 
 constexpr int ROWS = 64;    // results of a block's tile, down
 constexpr int STEP = 16;    // terms of the sums that are in shared memory at a time
-constexpr int PAD = 4;      // keeps the columns of a tile in different banks of shared memory
+constexpr int PAD = 8;      // rows of shared memory 8 banks apart: the 32 numbers (t, g), 4 rows of 8,
+                            // that a warp reads for a tensor core lie in 32 different banks
 
-// 64 x WIDTH sums in the registers of 4 WIDTH threads: thread t has rows 4 (t / (WIDTH/4)) ... + 3
-// and columns 4 (t % (WIDTH/4)) ... + 3.
+// 64 x WIDTH sums, in the registers of a block's threads.
+template <typename T, int WIDTH, bool TENSOR>
+struct Tile;
+
+// Thread t has rows 4 (t / (WIDTH/4)) ... + 3 and columns 4 (t % (WIDTH/4)) ... + 3.
 template <typename T, int WIDTH>
-struct Tile {
+struct Tile<T, WIDTH, false> {
     static constexpr int THREADS = ROWS / 4 * (WIDTH / 4);
     T sums[4][4] = {};
+
+    static __device__ __forceinline__ T factor(T value) { return value; }
 
     // sums += a^T b, a (STEP, ROWS) and b (STEP, WIDTH) in shared memory
     template <typename A, typename B>
@@ -42,7 +53,8 @@ struct Tile {
     }
 
     // y[first_row + row][first_column + column] = sums, y (rows, columns)
-    __device__ __forceinline__ void store(T* y, int first_row, int rows, int first_column, int columns) {
+    __device__ __forceinline__ void store(T* y, int first_row, int rows, int first_column,
+                                          int columns) {
         const int row = first_row + threadIdx.x / (WIDTH / 4) * 4;
         const int column = first_column + threadIdx.x % (WIDTH / 4) * 4;
 #pragma unroll
@@ -51,6 +63,49 @@ struct Tile {
             for (int j = 0; j < 4; j++)
                 if (row + i < rows && column + j < columns)
                     y[(long long)(row + i) * columns + column + j] = sums[i][j];
+    }
+};
+
+// Warp w has rows 16 w ... + 15; what its lanes hold of each 16 x 8 part, `mma_tf32` says.
+template <int WIDTH>
+struct Tile<float, WIDTH, true> {
+    static constexpr int THREADS = ROWS / 16 * 32;
+    float sums[WIDTH / 8][4] = {};
+
+    static __device__ __forceinline__ float factor(float value) {
+        return __uint_as_float(to_tf32(value));
+    }
+
+    template <typename A, typename B>
+    __device__ __forceinline__ void add_product(A a, B b) {
+        const int group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
+        const int row = threadIdx.x / 32 * 16 + group;
+#pragma unroll
+        for (int k = place; k < STEP; k += 8) {
+            const unsigned left[4] = {__float_as_uint(a[k * (ROWS + PAD) + row]),
+                                      __float_as_uint(a[k * (ROWS + PAD) + row + 8]),
+                                      __float_as_uint(a[(k + 4) * (ROWS + PAD) + row]),
+                                      __float_as_uint(a[(k + 4) * (ROWS + PAD) + row + 8])};
+#pragma unroll
+            for (int j = 0; j < WIDTH / 8; j++) {
+                const int column = j * 8 + group;
+                const unsigned right[2] = {__float_as_uint(b[k * (WIDTH + PAD) + column]),
+                                           __float_as_uint(b[(k + 4) * (WIDTH + PAD) + column])};
+                mma_tf32(sums[j], left, right);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void store(float* y, int first_row, int rows, int first_column,
+                                          int columns) {
+        const int row = first_row + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4;
+#pragma unroll
+        for (int j = 0; j < WIDTH / 8; j++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int r = row + i / 2 * 8, c = first_column + j * 8 + threadIdx.x % 4 * 2 + i % 2;
+                if (r < rows && c < columns) y[(long long)r * columns + c] = sums[j][i];
+            }
     }
 };
 
@@ -91,14 +146,16 @@ struct Windows {
 
 // y (rows, columns) = windows of x times filters: forward, or the input gradient (BACKWARD).
 //
+// (Two blocks are to fit on a multiprocessor: that leaves each thread enough registers.)
 // Block (bx, by) computes rows 64 bx ... and columns WIDTH by ... of y. All threads load, each always
 // the same column of the step's 16, so that a column's place (i, j, c) in the window is found once.
-template <typename T, int WIDTH, bool BACKWARD>
-__global__ void __launch_bounds__(256) correlate(
+template <typename T, int WIDTH, bool TENSOR, bool BACKWARD>
+__global__ void __launch_bounds__(Tile<T, WIDTH, TENSOR>::THREADS, 2) correlate(
     const T* __restrict__ x, const T* __restrict__ w, T* __restrict__ y, int rows, int columns,
     int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
     int kernel_width, int stride_h, int stride_w, int pad_h, int pad_w) {
-    constexpr int THREADS = Tile<T, WIDTH>::THREADS;
+    using Sums = Tile<T, WIDTH, TENSOR>;
+    constexpr int THREADS = Sums::THREADS;
     constexpr int LOADS = ROWS * STEP / THREADS;
     SHARED(T, a, STEP * (ROWS + PAD));
     SHARED(T, b, STEP * (WIDTH + PAD));
@@ -113,7 +170,7 @@ __global__ void __launch_bounds__(256) correlate(
     for (int s = 0; s < LOADS; s++)
         own[s] = windows.window(min(first_row + own_row + s * (THREADS / STEP), rows - 1));
 
-    Tile<T, WIDTH> tile;
+    Sums tile;
     for (int start = 0; start < terms; start += STEP) {
         const int term = start + own_term;
         const int c = term % channels, j = term / channels % kernel_width;
@@ -121,7 +178,7 @@ __global__ void __launch_bounds__(256) correlate(
 #pragma unroll
         for (int s = 0; s < LOADS; s++)
             a[own_term * (ROWS + PAD) + own_row + s * (THREADS / STEP)] =
-                term < terms ? windows.element(own[s], i, j, c) : T(0);
+                term < terms ? Sums::factor(windows.element(own[s], i, j, c)) : T(0);
         for (int e = threadIdx.x; e < STEP * WIDTH; e += THREADS) {
             const int k = e / WIDTH, column = first_column + e % WIDTH, row = start + k;
             T value = T(0);
@@ -131,7 +188,7 @@ __global__ void __launch_bounds__(256) correlate(
                                      row % channels]
                                  : w[(long long)row * columns + column];
             }
-            b[k * (WIDTH + PAD) + e % WIDTH] = value;
+            b[k * (WIDTH + PAD) + e % WIDTH] = Sums::factor(value);
         }
         __syncthreads();  // the step's columns are there
         tile.add_product(a, b);
@@ -142,12 +199,13 @@ __global__ void __launch_bounds__(256) correlate(
 
 // partial[bz] (terms, columns) = X^T dy over the pixels of part bz. `sum_parts` adds the parts: the
 // sum over 100,000 pixels has a fixed order, whatever the order of the blocks.
-template <typename T, int WIDTH>
-__global__ void __launch_bounds__(256) weight_gradient(
+template <typename T, int WIDTH, bool TENSOR>
+__global__ void __launch_bounds__(Tile<T, WIDTH, TENSOR>::THREADS, 2) weight_gradient(
     const T* __restrict__ x, const T* __restrict__ dy, T* __restrict__ partial, int pixels,
     int columns, int height, int width, int channels, int rows_out, int columns_out,
     int kernel_height, int kernel_width, int stride_h, int stride_w, int pad_h, int pad_w) {
-    constexpr int THREADS = Tile<T, WIDTH>::THREADS;
+    using Sums = Tile<T, WIDTH, TENSOR>;
+    constexpr int THREADS = Sums::THREADS;
     SHARED(T, a, STEP * (ROWS + PAD));
     SHARED(T, b, STEP * (WIDTH + PAD));
     const Windows<T, false> windows = {x,           height,       width,    channels, rows_out,
@@ -161,17 +219,19 @@ __global__ void __launch_bounds__(256) weight_gradient(
     const int begin = (long long)pixels * blockIdx.z / gridDim.z;
     const int end = (long long)pixels * (blockIdx.z + 1) / gridDim.z;
 
-    Tile<T, WIDTH> tile;
+    Sums tile;
     for (int start = begin; start < end; start += STEP) {
         for (int k = threadIdx.x / ROWS; k < STEP; k += THREADS / ROWS)
-            a[k * (ROWS + PAD) + own_row] = start + k < end && term < terms
-                                                ? windows.element(windows.window(start + k), i, j, c)
-                                                : T(0);
+            a[k * (ROWS + PAD) + own_row] =
+                start + k < end && term < terms
+                    ? Sums::factor(windows.element(windows.window(start + k), i, j, c))
+                    : T(0);
         for (int e = threadIdx.x; e < STEP * WIDTH; e += THREADS) {
             const int k = e / WIDTH, column = first_column + e % WIDTH;
             b[k * (WIDTH + PAD) + e % WIDTH] =
-                start + k < end && column < columns ? dy[(long long)(start + k) * columns + column]
-                                                    : T(0);
+                start + k < end && column < columns
+                    ? Sums::factor(dy[(long long)(start + k) * columns + column])
+                    : T(0);
         }
         __syncthreads();  // the step's pixels are there
         tile.add_product(a, b);

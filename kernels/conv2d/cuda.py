@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.cuda import Module, element_type
+from minires.cuda import Module, element_type, tensor_cores
 from minires.kernels.arrays import array_module, output_size
 
 ROWS, THREADS = 64, 256
@@ -15,10 +15,10 @@ WIDTHS = (16, 32, 64)
 KERNELS = Module(
     Path(__file__).parent / "cuda.cu",
     [
-        f"{kernel}<{kind}, {width}{more}>"
-        for kind in ("float", "double")
+        f"{kernel}<{kind}, {width}, {tensor}{backward}>"
+        for kind, tensor in (("float", "false"), ("double", "false"), ("float", "true"))
         for width in WIDTHS
-        for kernel, more in (
+        for kernel, backward in (
             ("correlate", ", false"),
             ("correlate", ", true"),
             ("weight_gradient", ""),
@@ -58,10 +58,11 @@ def _correlate(x, w, y, w_shape, stride, padding, is_backward: str) -> None:
         y[...] = 0
         return
     width = _width(columns)
+    kind, threads = _kind(x, width)
     KERNELS.launch(
-        f"correlate<{element_type(x)}, {width}, {is_backward}>",
+        f"correlate<{kind}, {is_backward}>",
         (-(-rows // ROWS), -(-columns // width)),
-        (ROWS // 4 * width // 4,),
+        (threads,),
         (
             x,
             w,
@@ -81,10 +82,11 @@ def _weight_gradient(dy, x, w_shape, stride, padding):
         return dw
     parts, width = -(-pixels // PIXELS_PER_PART), _width(columns)
     partial = xp.empty((parts, dw.size), x.dtype)
+    kind, threads = _kind(x, width)
     KERNELS.launch(
-        f"weight_gradient<{element_type(x)}, {width}>",
+        f"weight_gradient<{kind}>",
         (-(-terms // ROWS), -(-columns // width), parts),
-        (ROWS // 4 * width // 4,),
+        (threads,),
         (
             x,
             dy,
@@ -106,6 +108,13 @@ def _weight_gradient(dy, x, w_shape, stride, padding):
 def _width(columns: int) -> int:
     """Columns of a block's tile: not many more than there are."""
     return next((width for width in WIDTHS if columns <= width), WIDTHS[-1])
+
+
+def _kind(x, width: int) -> tuple[str, int]:
+    """The template's first arguments, and the threads of a block."""
+    if tensor_cores(x):
+        return f"float, {width}, true", ROWS // 16 * 32
+    return f"{element_type(x)}, {width}, false", ROWS // 4 * width // 4
 
 
 def _integers(*values) -> tuple[np.int32, ...]:

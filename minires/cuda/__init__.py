@@ -17,7 +17,9 @@ import numpy as np
 
 from minires.cuda.signature import LaunchError, Signature, parse
 
-__all__ = ["LaunchError", "Module", "element_type"]
+__all__ = ["LaunchError", "Module", "element_type", "set_precision", "tensor_cores"]
+
+_precision = "auto"
 
 
 class Module:
@@ -97,3 +99,32 @@ class Module:
 def element_type(array) -> str:
     """The C type of an array's elements, for the name of a template's instance."""
     return {"float32": "float", "float64": "double"}[array.dtype.name]
+
+
+def set_precision(name: str) -> None:
+    """How float32 matrix products and convolutions multiply.
+
+    Parameters
+    ----------
+    name : str
+        ``"float32"``: factors as they are. ``"tf32"``: factors rounded to 10 bits of mantissa, on
+        tensor cores, sums in float32. ``"auto"``: tf32 on a GPU that can (compute capability 8.0),
+        float32 on the emulator.
+    """
+    global _precision
+    if name not in ("auto", "float32", "tf32"):
+        raise ValueError(f"precision is auto, float32 or tf32, but not {name!r}")
+    _precision = name
+
+
+def tensor_cores(array) -> bool:
+    """Whether products of arrays like this one go through tensor cores."""
+    if array.dtype != np.float32 or _precision == "float32":
+        return False
+    able = isinstance(array, np.ndarray) or int(array.device.compute_capability) >= 80
+    if _precision == "tf32" and not able:
+        raise LaunchError(
+            f"precision tf32 needs a GPU of compute capability 8.0, but this one has "
+            f"{array.device.compute_capability}; use set_precision('float32')"
+        )
+    return _precision == "tf32" or (able and not isinstance(array, np.ndarray))

@@ -1,0 +1,41 @@
+"""Every kernel is machine code for real GPUs: NVIDIA's compiler takes it, nothing spills."""
+
+import re
+
+import nvrtc
+import pytest
+
+from minires import kernels
+from minires.cuda import Module
+
+pytestmark = pytest.mark.skipif(
+    nvrtc.wheel() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
+)
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
+OPERATIONS = kernels.own_kernels("cupy")
+
+
+def module(op: str) -> Module:
+    return kernels.load(op, "cupy").KERNELS
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_kernels_compile_without_spills(op, architecture):
+    loaded = module(op)
+    _, log = nvrtc.compile_for(architecture, loaded.source, loaded.signatures)
+    spilled = nvrtc.spills(log)
+    assert len(spilled) == len(loaded.signatures)
+    assert not any(spilled.values()), spilled
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_convolutions_use_tensor_cores(architecture):
+    if not (nvrtc.wheel() / "bin" / "nvdisasm").exists():
+        pytest.skip("the wheel nvidia-cuda-nvdisasm is not installed")
+    conv2d = module("conv2d")
+    cubin, _ = nvrtc.compile_for(architecture, conv2d.source, conv2d.signatures)
+    code = nvrtc.instructions(cubin)
+    for name, text in code.items():
+        tensor = re.search(r"Li\d+ELb1E", name) is not None  # <..., WIDTH, true ...>, mangled
+        assert ("HMMA" in text) == tensor, name

@@ -16,8 +16,9 @@ import torch_operations as T
 from minires import backend
 from minires import functional as F
 
+MARKS = {"emulator": pytest.mark.emulator, "cupy": pytest.mark.gpu, "numba_cuda": pytest.mark.gpu}
 BACKENDS = [
-    pytest.param(name, marks=[pytest.mark.emulator] if name == "emulator" else [])
+    pytest.param(name, marks=MARKS.get(name, ()))
     for name in backend.BY_SPEED
     if backend.problem(name) is None
 ]

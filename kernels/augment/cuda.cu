@@ -1,0 +1,26 @@
+// A thread writes every so many elements of the batch: it knows from the image's offset and flip which
+// byte of the stored image is its own. 1 byte read (and a mean, from the cache), 4 written.
+#include "minires.cuh"
+
+__global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__ images,
+                                               const long long* __restrict__ offsets,
+                                               const bool* __restrict__ flips,
+                                               const float* __restrict__ mean,
+                                               const float* __restrict__ inv_std,
+                                               float* __restrict__ y, long long size, int height,
+                                               int width, int channels, int pad) {
+    const long long step = (long long)gridDim.x * blockDim.x;
+    for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
+        const int c = e % channels, q = e / channels % width, p = e / channels / width % height;
+        const long long n = e / channels / width / height;
+        const int h = p + int(offsets[2 * n]) - pad;
+        const int w = (flips[n] ? width - 1 - q : q) + int(offsets[2 * n + 1]) - pad;
+        float value = 0;  // a padded pixel is the mean pixel
+        if (h >= 0 && h < height && w >= 0 && w < width) {
+            const int place = (h * width + w) * channels + c;
+            const float stored = images[n * height * width * channels + place];
+            value = (stored * (1.0f / 255) - mean[place]) * inv_std[place];
+        }
+        y[e] = value;
+    }
+}

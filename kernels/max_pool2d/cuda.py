@@ -1,0 +1,35 @@
+"""Launches the kernels of `cuda.cu`, on a GPU or on the emulator."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda import Module, element_type
+from minires.kernels.arrays import array_module, output_size
+from minires.kernels.grid import THREADS, blocks
+
+KERNELS = Module(
+    Path(__file__).parent / "cuda.cu",
+    [f"{kernel}<{kind}>" for kernel in ("forward", "backward") for kind in ("float", "double")],
+)
+
+
+def forward(x, kernel, stride, padding=(0, 0)):
+    """y and the position of each winner."""
+    ho, wo = map(output_size, x.shape[1:3], kernel, stride, padding)
+    xp, shape = array_module(x), (len(x), ho, wo, x.shape[3])
+    y, winner = xp.empty(shape, x.dtype), xp.empty(shape, np.int32)
+    sizes = (*x.shape[1:], ho, wo, *kernel, *stride, *padding)
+    arguments = (x, y, winner, np.int64(y.size), *map(np.int32, sizes))
+    KERNELS.launch(f"forward<{element_type(x)}>", blocks(y.size), (THREADS,), arguments)
+    return y, (winner, x.shape, kernel, stride, padding)
+
+
+def backward(dy, saved, needs=(True,)):
+    """Each pixel collects from the windows that it won."""
+    winner, shape, kernel, stride, padding = saved
+    dx = array_module(dy).empty(shape, dy.dtype)
+    sizes = (*shape[1:], *dy.shape[1:3], *kernel, *stride, *padding)
+    arguments = (dy, winner, dx, np.int64(dx.size), *map(np.int32, sizes))
+    KERNELS.launch(f"backward<{element_type(dy)}>", blocks(dx.size), (THREADS,), arguments)
+    return (dx,)

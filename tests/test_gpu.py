@@ -1,0 +1,18 @@
+"""On a CUDA GPU: training has the losses of numpy. The matrix of `test_backends.py` runs there, too."""
+
+import pytest
+from traces import assert_same_training
+
+from minires import backend, cuda
+
+pytestmark = pytest.mark.gpu
+if why := backend.problem("cupy"):
+    pytest.skip(f"no GPU to test on: {why}", allow_module_level=True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lr", "tolerance"), [("float64", 0.1, 1e-9), ("float32", 0.001, 1e-4)]
+)
+def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance, monkeypatch):
+    monkeypatch.setattr(cuda, "_precision", "float32")
+    assert_same_training("cupy", dtype, lr, tolerance)

@@ -191,6 +191,11 @@ def basic_block(
                 f"basic_block: {name} must be (KH,KW,C,C), KH and KW odd, with C = {x.shape[3]} "
                 f"for x {x.shape}, but is {w.shape}"
             )
+    if inputs[1].shape != inputs[4].shape:
+        raise ValueError(
+            f"basic_block: w1 and w2 must have one shape, but are {inputs[1].shape} and "
+            f"{inputs[4].shape}"
+        )
     for i, running in ((1, running1), (2, running2)):
         mean, var = running
         named = {f"gamma{i}": inputs[3 * i - 1], f"beta{i}": inputs[3 * i]}

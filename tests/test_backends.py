@@ -5,7 +5,13 @@ import pytest
 from cases import BACKENDS, CASES
 
 import minires as mr
-from minires import Tensor, backend
+from minires import Tensor, backend, cuda
+
+
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """Products of float32 are compared as such; `test_emulator.py` compares those in tf32."""
+    monkeypatch.setattr(cuda, "_precision", "float32")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -50,6 +50,39 @@ def module(tmp_path, source: str, *instances: str) -> cuda.Module:
     return cuda.Module(path, list(instances))
 
 
+EARLY = """
+__global__ void leave(float* y, int n) {
+    if (threadIdx.x >= n) return;  // these lanes are not waited for
+    float sum = 0;
+    for (int lane = 0; lane < n; lane++) sum += __shfl_sync(ALL_LANES, y[threadIdx.x], lane);
+    y[threadIdx.x] = __all_sync(ALL_LANES, sum > 0) ? sum : -1;
+}
+"""
+
+
+def test_lanes_that_have_ended_are_not_waited_for(tmp_path):
+    y = np.arange(1, 49, dtype=np.float32)
+    module(tmp_path, EARLY, "leave").launch("leave", (1,), (48,), (y, np.int32(20)))
+    np.testing.assert_array_equal(y[:20], 210)
+    np.testing.assert_array_equal(y[20:], np.arange(21, 49))
+
+
+def test_a_nan_stays_a_nan_on_the_tensor_core(tmp_path):
+    a, b = np.ones((16, 8), np.float32), np.ones((8, 8), np.float32)
+    for bits in (0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001):
+        a[3, 2] = np.array(bits, np.uint32).view(np.float32)
+        d = np.zeros((16, 8), np.float32)
+        module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), (a, b, d))
+        assert np.isnan(d[3]).all() and np.isfinite(np.delete(d, 3, axis=0)).all()
+
+
+def test_an_impossible_class_does_not_make_the_loss_nan():
+    logits = np.array([[0.0, -np.inf, 1.0]])
+    expected = F.cross_entropy(logits, np.array([2])).item()
+    with mr.use("emulator"):
+        assert F.cross_entropy(logits, np.array([2])).item() == pytest.approx(expected)
+
+
 WARPS = """
 __global__ void exchange(const int* x, int* shuffled, int* down, int* up, int* voted,
                          double* sums) {
@@ -136,7 +169,7 @@ BROKEN = {  # the last line of each kernel is the guilty one
     ),
     "lanes missing": (
         """__global__ void k(float* y) {
-            if (threadIdx.x < 8)
+            if (threadIdx.x >= 8) __syncthreads(); else
                 y[0] = __shfl_xor_sync(ALL_LANES, 1.0f, 1); }""",
         r"mask 0xffffffff waits for lanes that never reach it \(thread \(7,0,0\)",
     ),

@@ -1,4 +1,4 @@
-"""On a CUDA GPU: training has the losses of numpy. The matrix of `test_backends.py` runs there, too."""
+"""On a CUDA GPU: training has the losses of numpy; `test_backends.py` runs there, too."""
 
 import pytest
 from traces import assert_same_training

@@ -74,6 +74,14 @@ def test_fused_blocks_are_the_same_network(name, kind):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
 
 
+def test_filters_of_two_sizes_are_refused():
+    x, c = images(2, 8).data[..., :1], np.ones(1, np.float32)
+    w1, w2 = np.ones((3, 3, 1, 1), np.float32), np.ones((5, 5, 1, 1), np.float32)
+    running = (c.copy(), c.copy())
+    with pytest.raises(ValueError, match="w1 and w2 must have one shape"):
+        F.basic_block(x, w1, c, c, running, w2, c, c, running, training=True)
+
+
 def test_blocks_are_fused_where_a_backend_has_a_kernel_for_it(monkeypatch):
     called = []
     block = F.basic_block

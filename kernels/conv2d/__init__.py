@@ -14,7 +14,9 @@ x, w and y have one dtype, float32 or float64; sums accumulate in it. Error boun
 from the exact value by at most KH*KW*C * eps * sum(|xp||w|), eps the unit round-off of the dtype,
 the sum over its window. A file that computes tiles of pixels at once (Winograd) may let an error, a
 NaN or an infinity of one pixel reach the whole tiles whose patch holds it; there the sum is over
-the patch. `numba_winograd.py` does so, on patches of 4x4 pixels.
+the patch. `numba_winograd.py` does so, on patches of 4x4 pixels. Where `minires.cuda` chooses tf32
+(float32 on GPUs with tensor cores), both factors are rounded to 2^-11 of their size first, which
+adds 2^-10 sum(|xp||w|) to the bound.
 
 Forward as a matrix product (im2col)
 ------------------------------------

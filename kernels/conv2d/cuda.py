@@ -11,6 +11,7 @@ ROWS, THREADS = 64, 256
 PIXELS_PER_PART = 2048
 """Of the weight gradient's sum over all pixels; as many blocks share it as there are parts."""
 
+MOST_PARTS = 1024
 WIDTHS = (16, 32, 64)
 KERNELS = Module(
     Path(__file__).parent / "cuda.cu",
@@ -80,7 +81,7 @@ def _weight_gradient(dy, x, w_shape, stride, padding):
     if dw.size == 0 or pixels == 0 or x.size == 0:
         dw[...] = 0
         return dw
-    parts, width = -(-pixels // PIXELS_PER_PART), _width(columns)
+    parts, width = min(MOST_PARTS, -(-pixels // PIXELS_PER_PART)), _width(columns)
     partial = xp.empty((parts, dw.size), x.dtype)
     kind, threads = _kind(x, width)
     KERNELS.launch(

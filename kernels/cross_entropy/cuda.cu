@@ -6,7 +6,7 @@ template <typename T>
 __global__ void __launch_bounds__(256) forward(const T* __restrict__ z, const long long* __restrict__ labels,
                                                T* __restrict__ p, T* __restrict__ losses, int rows,
                                                int classes, T smoothing) {
-    const int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+    const int row = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (row >= rows) return;  // whole warps only: rows do not share one
     const T* logits = z + (long long)row * classes;
     T largest = logits[0];
@@ -26,7 +26,8 @@ __global__ void __launch_bounds__(256) forward(const T* __restrict__ z, const lo
         const T log_total = log(total);
         const T picked = logits[labels[row]] - largest - log_total;
         const T mean = sum / T(classes) - log_total;
-        losses[row] = -(T(1) - smoothing) * picked - smoothing * mean;
+        losses[row] = -(T(1) - smoothing) * picked;
+        if (smoothing != T(0)) losses[row] -= smoothing * mean;  // the mean may be infinite
     }
 }
 

@@ -5,8 +5,8 @@
 template <typename T>
 __global__ void __launch_bounds__(256) forward(const T* __restrict__ x, T* __restrict__ y, int images,
                                                int pixels, int channels) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= images * channels) return;
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= (long long)images * channels) return;
     const T* first = x + (long long)(i / channels) * pixels * channels + i % channels;
     T sum = T(0);
     for (int pixel = 0; pixel < pixels; pixel++) sum += first[(long long)pixel * channels];
@@ -16,8 +16,8 @@ __global__ void __launch_bounds__(256) forward(const T* __restrict__ x, T* __res
 template <typename T>
 __global__ void __launch_bounds__(256) backward(const T* __restrict__ dy, T* __restrict__ dx, int images,
                                                 int pixels, int channels) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= images * channels) return;
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= (long long)images * channels) return;
     T* first = dx + (long long)(i / channels) * pixels * channels + i % channels;
     const T share = dy[i] / T(pixels);
     for (int pixel = 0; pixel < pixels; pixel++) first[(long long)pixel * channels] = share;

@@ -125,6 +125,6 @@ def tensor_cores(array) -> bool:
     if _precision == "tf32" and not able:
         raise LaunchError(
             f"precision tf32 needs a GPU of compute capability 8.0, but this one has "
-            f"{array.device.compute_capability}; use set_precision('float32')"
+            f"{int(array.device.compute_capability) / 10}; use set_precision('float32')"
         )
     return _precision == "tf32" or (able and not isinstance(array, np.ndarray))

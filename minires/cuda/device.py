@@ -1,21 +1,22 @@
 """The GPU's end: compile for the GPU at hand and launch, through CuPy."""
 
+import hashlib
+
 from minires.cuda.host import INCLUDE
 from minires.cuda.signature import Signature
 
-STATIC_SHARED = 48 << 10
-"""Bytes of shared memory that a kernel has without asking for more."""
-
 
 class DeviceModule:
-    """A .cu file compiled by NVRTC; CuPy keeps the machine code on disk."""
+    """A .cu file compiled by NVRTC, once per process, or once per machine where CuPy caches it."""
 
     def __init__(self, name: str, source: str, signatures: dict[str, Signature]):
         import cupy
 
+        headers = "".join(path.read_text() for path in sorted(INCLUDE.iterdir()))
+        version = hashlib.sha256(headers.encode()).hexdigest()[:8]  # CuPy's cache knows no headers
         self.module = cupy.RawModule(
             code=source,
-            options=("-std=c++17", f"-I{INCLUDE}"),
+            options=("-std=c++17", f"-I{INCLUDE}", f"-DMINIRES_HEADERS=0x{version}"),
             name_expressions=list(signatures),
         )
         self.kernels = {}
@@ -25,6 +26,6 @@ class DeviceModule:
         kernel = self.kernels.get(instance)
         if kernel is None:
             kernel = self.kernels[instance] = self.module.get_function(instance)
-        if dynamic_shared > STATIC_SHARED > kernel.max_dynamic_shared_size_bytes - 1:
+        if dynamic_shared > kernel.max_dynamic_shared_size_bytes:
             kernel.max_dynamic_shared_size_bytes = dynamic_shared
         kernel(grid, block, arguments, shared_mem=dynamic_shared)

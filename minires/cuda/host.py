@@ -40,7 +40,9 @@ class KernelError(RuntimeError):
 
 def problem() -> str | None:
     """Why the emulator does not work here, or None if it does."""
-    if platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"):
+    if sys.platform != "linux":
+        return f"it runs on Linux, but this is {sys.platform}"
+    if platform.machine() not in ("x86_64", "aarch64"):
         return f"it runs on x86-64 and aarch64, but this processor is {platform.machine()}"
     if _compiler() is None:
         return "it needs a C++ compiler, g++ or clang++ (Debian, Ubuntu: apt install g++)"

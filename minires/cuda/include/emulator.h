@@ -53,7 +53,7 @@ EMULATOR_OWN T shuffle(uint32_t mask, T value, Operation operation, unsigned sou
     memcpy(core->in[thread->linear].words, &value, sizeof value);
     wait(IN_WARP_OPERATION, mask, operation, where);
     if (!inside) return value;
-    if (!(mask >> source & 1) || base + source >= core->count)
+    if (!(thread->took_part >> source & 1))
         fail(where, "a shuffle reads lane %u, which takes no part in it (mask 0x%08x)", source, mask);
     memcpy(&value, core->out[base + source].words, sizeof value);
     return value;
@@ -72,8 +72,10 @@ EMULATOR_OWN inline uint32_t vote(uint32_t mask, bool yes) {
 }
 
 inline float as_tf32(uint32_t bits) {  // the tensor core ignores the low 13 bits
-    bits &= 0xffffe000u;
     float value;
+    memcpy(&value, &bits, sizeof value);
+    if (value != value) return value;
+    bits &= 0xffffe000u;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
@@ -140,7 +142,7 @@ __forceinline__ T __shfl_up_sync(unsigned mask, T value, unsigned distance, int 
 }
 __forceinline__ unsigned __ballot_sync(unsigned mask, int yes) { return emulator::vote(mask, yes); }
 __forceinline__ int __any_sync(unsigned mask, int yes) { return emulator::vote(mask, yes) != 0; }
-__forceinline__ int __all_sync(unsigned mask, int yes) { return emulator::vote(mask, yes) == mask; }
+__forceinline__ int __all_sync(unsigned mask, int yes) { return emulator::vote(mask, !yes) == 0; }
 
 inline int atomicAdd(int* place, int value) { return __atomic_fetch_add(place, value, __ATOMIC_RELAXED); }
 inline unsigned atomicAdd(unsigned* place, unsigned value) {
@@ -158,6 +160,10 @@ template <class T> T atomicAdd(T* place, T value) {
 template <class T> __forceinline__ T __ldg(const T* place) { return *place; }
 template <class T, class U> constexpr std::common_type_t<T, U> min(T a, U b) { return a < b ? a : b; }
 template <class T, class U> constexpr std::common_type_t<T, U> max(T a, U b) { return a > b ? a : b; }
+inline float min(float a, float b) { return std::fmin(a, b); }  // a NaN loses, as on a GPU
+inline float max(float a, float b) { return std::fmax(a, b); }
+inline double min(double a, double b) { return std::fmin(a, b); }
+inline double max(double a, double b) { return std::fmax(a, b); }
 inline unsigned __float_as_uint(float value) {
     unsigned bits;
     memcpy(&bits, &value, sizeof bits);

@@ -13,7 +13,9 @@ constexpr unsigned ALL_LANES = 0xffffffffu;
 // x to the nearest tf32 (10 bits of mantissa), ties away from zero, as bits.
 __device__ __forceinline__ unsigned to_tf32(float x) {
 #if defined(CUDA_EMULATOR)
-    return (__float_as_uint(x) + 0x1000u) & 0xffffe000u;
+    return x != x ? 0x7fffe000u : (__float_as_uint(x) + 0x1000u) & 0xffffe000u;
+#elif __CUDA_ARCH__ < 800
+    return __float_as_uint(x);  // never launched: these GPUs have no tf32
 #else
     unsigned bits;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));

@@ -25,6 +25,7 @@ struct uint3 { unsigned x, y, z; };
 namespace emulator {
 
 constexpr size_t STACK = 64 << 10;
+constexpr uint64_t UNTOUCHED = 0x6d696e6972657321;  // at the far end of every stack
 constexpr unsigned WARP = 32, MOST_THREADS = 1024;
 constexpr size_t MOST_STATIC = 48 << 10;  // bytes of shared memory that a kernel may declare
 
@@ -40,6 +41,7 @@ struct Thread {
     unsigned linear, lane;
     State state;
     uint32_t mask;         // of the warp operation it waits in
+    uint32_t took_part;    // the lanes that took part in its last one
     Operation operation;
     void* where;           // the place in the kernel's code where it waits
     void* stack;
@@ -210,6 +212,7 @@ EMULATOR_OWN inline void prepare(Core* core) {
         pointer = (void**)top - SAVED_REGISTERS;
 #endif
         memset((void*)pointer, 0, top - (char*)pointer);
+        *(uint64_t*)thread.stack = UNTOUCHED;
         pointer[ENTRY_REGISTER] = (void*)run_thread;
         thread.stack_pointer = pointer;
     }
@@ -232,6 +235,8 @@ EMULATOR_OWN inline bool meet(Core* core, unsigned first, unsigned last) {
         Thread& leader = core->threads[first + lane];
         uint32_t mask = leader.mask;
         if (last - first < WARP) mask &= (1u << (last - first)) - 1;
+        for (unsigned i = first; i < last; i++)  // lanes that have ended are not waited for
+            if (core->threads[i].state == DONE) mask &= ~(1u << (i - first));
         if (!(mask >> lane & 1)) {
             fail(leader.where, "a warp operation with mask 0x%08x is called by thread (%u,%u,%u), "
                  "lane %u, which is not in the mask", leader.mask, leader.index.x, leader.index.y,
@@ -250,6 +255,7 @@ EMULATOR_OWN inline bool meet(Core* core, unsigned first, unsigned last) {
         for (uint32_t m = mask; complete && m; m &= m - 1) {
             unsigned i = first + __builtin_ctz(m);
             core->threads[i].state = READY;
+            core->threads[i].took_part = mask;
             core->out[i] = core->in[i];
             core->out_parity[i] = core->threads[i].parity;
             released = true;
@@ -308,6 +314,9 @@ EMULATOR_OWN inline void run_block(Core* core) {
                     "only; thread (%u,%u,%u) waits there", at_barrier, core->count,
                     waiting->index.x, waiting->index.y, waiting->index.z);
     }
+    for (unsigned i = 0; i < core->count; i++)
+        if (*(uint64_t*)core->threads[i].stack != UNTOUCHED)
+            return fail(nullptr, "a thread's stack of %zu bytes overflowed", STACK);
 #if defined(EMULATOR_TSAN)
     __tsan_acquire(&core->end);
 #endif

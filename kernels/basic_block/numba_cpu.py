@@ -3,7 +3,9 @@
 Training with 3x3 filters and whole vectors of channels; everything else is composed of the plain
 Numba operations.
 
-saved = (x, w1, gamma1, w2, gamma2, a, mean1, inv_std1, beta1, b, mean2, inv_std2, y, identity)
+saved = ("composed", what the operations saved), or
+        ("fused", (x, w1, gamma1, beta1, a, mean1, inv_std1),
+         (w2, gamma2, beta2, b, mean2, inv_std2), y, identity)
 """
 
 from minires.kernels.basic_block.reference import compose, compose_backward
@@ -22,42 +24,15 @@ from minires.kernels.memory import empty
 BEFORE = (1, 1)
 
 
-def forward(
-    x,
-    w1,
-    gamma1,
-    beta1,
-    w2,
-    gamma2,
-    beta2,
-    *,
-    running1,
-    running2,
-    training,
-    momentum,
-    eps,
-    identity,
-):
+def forward(x, w1, *parameters, training, **options):
     """y and what backward needs; see the contract."""
-    if not training or x.size == 0 or not numba_winograd.serves(w1.shape, (1, 1)):
-        y, saved = compose(
-            conv2d,
-            batch_norm,
-            x,
-            w1,
-            gamma1,
-            beta1,
-            w2,
-            gamma2,
-            beta2,
-            running1=running1,
-            running2=running2,
-            training=training,
-            momentum=momentum,
-            eps=eps,
-            identity=identity,
-        )
-        return y, ("composed", saved)
+    if training and x.size and numba_winograd.serves(w1.shape, (1, 1)):
+        return _fused(x, w1, *parameters, **options)
+    y, saved = compose(conv2d, batch_norm, x, w1, *parameters, training=training, **options)
+    return y, ("composed", saved)
+
+
+def _fused(x, w1, gamma1, beta1, w2, gamma2, beta2, *, running1, running2, momentum, eps, identity):
     c = x.shape[3]
     m = x.size // c
     a, b, y = (empty(x.shape, x.dtype) for _ in range(3))

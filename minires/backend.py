@@ -14,11 +14,14 @@ from types import ModuleType
 
 import numpy as np
 
-from minires import kernels
+from minires import cuda, kernels
 from minires.cuda import host
 
 BY_SPEED = ("cupy", "numba_cuda", "numba", "numpy", "emulator")
 """All backends, fastest first: the order in which `default` looks for one that works."""
+
+TENSOR_CORES = ("cupy", "emulator")
+"""Backends that can multiply in tf32."""
 
 _IN_WORDS = {
     "numba": "Numba",
@@ -114,6 +117,22 @@ class use:
     def __exit__(self, *exception) -> None:
         global _current
         _current = self._before
+
+
+def set_precision(name: str) -> None:
+    """How float32 convolutions and matrix products multiply: see `minires.cuda.set_precision`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such precision, or the current backend does not have it.
+    """
+    if name == "tf32" and current() not in TENSOR_CORES:
+        raise ValueError(
+            f"precision tf32 is for tensor cores (backend {' or '.join(TENSOR_CORES)}), but the "
+            f"backend is {current()}"
+        )
+    cuda.set_precision(name)
 
 
 def kernel(op: str) -> ModuleType:

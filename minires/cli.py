@@ -12,6 +12,7 @@ import minires
 from minires import backend, data, kernels, models
 from minires.bench import TORCH_VARIANTS, Contestant, measure, report
 from minires.bench.timing import sgemm_flops_per_second
+from minires.cuda import PRECISIONS
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
@@ -101,6 +102,7 @@ def evaluate_weights(
     from tqdm import tqdm
 
     backend.use(given.get("backend", "auto"))
+    backend.set_precision(given.get("precision", "auto"))
     arrays, metadata = (
         (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(weights)
     )
@@ -324,6 +326,8 @@ def _common_options(p, defaults: dict) -> None:
     _option(p, "--image-size", int, "pixels a side, for shapes only", defaults)
     _option(p, "--batch-size", int, "images", defaults)
     _option(p, "--backend", str, "auto: the fastest that works here", defaults, backends)
+    meaning = "of products; auto: tf32 on a GPU with tensor cores"
+    _option(p, "--precision", str, meaning, defaults, PRECISIONS)
 
 
 def _option(p, flag: str, kind: type, meaning: str, defaults=DEFAULTS, choices=None) -> None:

@@ -95,15 +95,17 @@ def test_the_augment_kernel_is_its_definition(name):
 
 def check_augment() -> None:
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 5, 7, 3)).astype(np.uint8)
+    stored = rng.integers(0, 256, (9, 5, 7, 3)).astype(np.uint8)
+    chosen = np.array([8, 0, 3, 3, 7, 1])
+    images = stored[chosen]
     offsets, flips = rng.integers(0, 5, (6, 2)), rng.random(6) < 0.5
     mean = rng.random((5, 7, 3), np.float32)
-    inv_std = rng.random(3, np.float32) + 1
-    arrays = map(backend.asarray, (images, offsets, flips))
+    inv_std = rng.random((5, 7, 3), np.float32) + 1
+    arrays = map(backend.asarray, (stored, chosen, offsets, flips))
     statistics = map(backend.asarray, (mean, inv_std))
     y = backend.to_numpy(backend.kernel("augment").forward(*arrays, 2, *statistics))
     z = backend.to_numpy(
-        backend.kernel("augment").normalize(*map(backend.asarray, (images, mean, inv_std)))
+        backend.kernel("augment").normalize(*map(backend.asarray, (stored, chosen, mean, inv_std)))
     )
     np.testing.assert_allclose(z, (images / 255 - mean) * inv_std, atol=1e-6)
     z = np.zeros((6, 9, 11, 3))

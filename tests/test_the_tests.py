@@ -211,8 +211,8 @@ AUGMENT_BUGS = [
     ("offsets[:, 0], offsets[:, 1]", "offsets[:, 1], offsets[:, 0]", "offsets exchanged"),
     ("z -= mean", "z *= 1", "mean not subtracted"),
     (
-        "pad_image(normalize(images, mean, inv_std), (pad, pad))",
-        "normalize(pad_image(images, (pad, pad)), mean[:1, :1], inv_std)",
+        "pad_image(normalize(images, chosen, mean, inv_std), (pad, pad))",
+        "normalize(pad_image(images, (pad, pad)), chosen, mean[:1, :1], inv_std[:1, :1])",
         "padded before normalising",
     ),
 ]
@@ -410,6 +410,7 @@ NUMBA_AUGMENT_BUGS = [
     ("width - 1 - q", "width - q", "flip shifted by a pixel"),
     ("0 <= h < height", "True", "rows outside of the image"),
     ("mean[h, w, c]", "mean[p, q, c]", "mean of another pixel"),
+    ("images[chosen[n],", "images[n,", "another image"),
 ]
 
 

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from minires import backend, models, optim
+from minires import backend, cuda, models, optim
 from minires.data import load_shapes
 from minires.training import Config, Trainer, TrainingError, evaluate, load_weights
 from minires.training.config import PAPER_STEPS
@@ -195,6 +196,25 @@ def test_other_settings_cannot_be_resumed(tmp_path):
     train(tmp_path)
     with pytest.raises(TrainingError, match=r"lr was 0\.1 and is now 0\.2"):
         train(tmp_path, resume=True, lr=0.2)
+
+
+def test_a_setting_that_is_new_since_then_had_its_default():
+    earlier = asdict(Config())
+    del earlier["precision"]
+    assert Config().differences(earlier) == []
+    changed = Config(precision="tf32").differences(earlier)
+    assert changed == ["precision was 'auto' and is now 'tf32'"]
+
+
+def test_the_precision_of_products_is_a_setting(tmp_path, monkeypatch):
+    monkeypatch.setattr(cuda, "_precision", "auto")
+    with pytest.raises(ValueError, match="precision tf32 is for tensor cores.*backend is numpy"):
+        train(tmp_path / "refused", backend="numpy", precision="tf32")
+    with pytest.raises(ValueError, match="precision is auto, float32, tf32, but not 'half'"):
+        train(tmp_path / "refused", backend="numpy", precision="half")
+    assert not (tmp_path / "refused").exists()
+    train(tmp_path / "run", backend="numpy", precision="float32")
+    assert cuda._precision == "float32"
 
 
 def test_a_resumed_run_stays_with_what_auto_chose(tmp_path, monkeypatch):

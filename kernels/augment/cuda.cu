@@ -1,8 +1,9 @@
 // A thread writes every so many elements of the batch: it knows from the image's offset and flip which
-// byte of the stored image is its own. 1 byte read (and a mean, from the cache), 4 written.
+// byte of which stored image is its own. 1 byte read (and a mean, from the cache), 4 written.
 #include "minires.cuh"
 
 __global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__ images,
+                                               const long long* __restrict__ chosen,
                                                const long long* __restrict__ offsets,
                                                const bool* __restrict__ flips,
                                                const float* __restrict__ mean,
@@ -18,7 +19,7 @@ __global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__
         float value = 0;  // a padded pixel is the mean pixel
         if (h >= 0 && h < height && w >= 0 && w < width) {
             const int place = (h * width + w) * channels + c;
-            const float stored = images[n * height * width * channels + place];
+            const float stored = images[chosen[n] * height * width * channels + place];
             value = (stored * (1.0f / 255) - mean[place]) * inv_std[place];
         }
         y[e] = value;

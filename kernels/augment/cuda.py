@@ -6,29 +6,23 @@ import numpy as np
 
 from minires.cuda import Module
 from minires.kernels.arrays import array_module
-from minires.kernels.augment import reference
 from minires.kernels.grid import THREADS, blocks
 
 KERNELS = Module(Path(__file__).parent / "cuda.cu", ["augment"])
 
-normalize = reference.normalize  # once per data set, not per step
+
+def normalize(images, chosen, mean, inv_std):
+    """z = (images[chosen] / 255 - mean) * inv_std, float32."""
+    xp, n = array_module(images), len(chosen)
+    offsets, flips = xp.zeros((n, 2), np.int64), xp.zeros(n, bool)
+    return forward(images, chosen, offsets, flips, 0, mean, inv_std)
 
 
-def forward(images, offsets, flips, pad, mean, inv_std):
-    """Normalise, pad, crop at each image's own offset, flip."""
+def forward(images, chosen, offsets, flips, pad, mean, inv_std):
+    """Choose, normalise, pad, crop at each image's own offset, flip."""
     xp, (_, h, w, c) = array_module(images), images.shape
-    y = xp.empty(images.shape, np.float32)
-    whole = (
-        xp.ascontiguousarray(xp.broadcast_to(a, (h, w, c)), np.float32) for a in (mean, inv_std)
-    )
-    arguments = (
-        xp.ascontiguousarray(images),
-        xp.ascontiguousarray(offsets, np.int64),
-        xp.ascontiguousarray(flips),
-        *whole,
-        y,
-        np.int64(y.size),
-        *map(np.int32, (h, w, c, pad)),
-    )
+    y = xp.empty((len(chosen), h, w, c), np.float32)
+    numbers = (np.int64(y.size), *map(np.int32, (h, w, c, pad)))
+    arguments = (images, chosen, offsets, flips, mean, inv_std, y, *numbers)
     KERNELS.launch("augment", blocks(y.size), (THREADS,), arguments)
     return y

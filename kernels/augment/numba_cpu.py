@@ -7,26 +7,22 @@ from minires.kernels.jit import jit
 from minires.kernels.memory import empty
 
 
-def normalize(images, mean, inv_std):
-    """z = (images / 255 - mean) * inv_std, float32."""
-    n = len(images)
-    return forward(images, np.zeros((n, 2), np.int64), np.zeros(n, bool), 0, mean, inv_std)
+def normalize(images, chosen, mean, inv_std):
+    """z = (images[chosen] / 255 - mean) * inv_std, float32."""
+    offsets, flips = np.zeros((len(chosen), 2), np.int64), np.zeros(len(chosen), bool)
+    return forward(images, chosen, offsets, flips, 0, mean, inv_std)
 
 
-def forward(images, offsets, flips, pad, mean, inv_std):
-    """Normalise, pad, crop at each image's own offset, flip."""
-    shape = images.shape[1:]
-    y = empty(images.shape, np.float32)
-    mean, inv_std = (
-        np.ascontiguousarray(np.broadcast_to(value, shape), np.float32) for value in (mean, inv_std)
-    )
-    _crop(images, offsets, flips, pad, mean, inv_std, y)
+def forward(images, chosen, offsets, flips, pad, mean, inv_std):
+    """Choose, normalise, pad, crop at each image's own offset, flip."""
+    y = empty((len(chosen), *images.shape[1:]), np.float32)
+    _crop(images, chosen, offsets, flips, pad, mean, inv_std, y)
     return y
 
 
 @jit(parallel=True)
-def _crop(images, offsets, flips, pad, mean, inv_std, y):
-    count, height, width, channels = images.shape
+def _crop(images, chosen, offsets, flips, pad, mean, inv_std, y):
+    count, height, width, channels = y.shape
     scale = np.float32(1 / 255)
     for n in prange(count):
         top, left = offsets[n, 0] - pad, offsets[n, 1] - pad
@@ -38,5 +34,5 @@ def _crop(images, offsets, flips, pad, mean, inv_std, y):
                 for c in range(channels):
                     z = np.float32(0)
                     if inside:
-                        z = (images[n, h, w, c] * scale - mean[h, w, c]) * inv_std[h, w, c]
+                        z = (images[chosen[n], h, w, c] * scale - mean[h, w, c]) * inv_std[h, w, c]
                     y[n, p, q, c] = z

@@ -19,6 +19,7 @@ from minires.cuda.signature import LaunchError, Signature, parse
 
 __all__ = ["LaunchError", "Module", "element_type", "set_precision", "tensor_cores"]
 
+PRECISIONS = ("auto", "float32", "tf32")
 _precision = "auto"
 
 
@@ -73,7 +74,8 @@ class Module:
                 f"{self.name} was loaded without {instance}; it has {', '.join(self.signatures)}"
             )
         grid, block = tuple(grid), tuple(block)
-        self.signatures[instance].check(grid, block, arguments, dynamic_shared)
+        signature = self.signatures[instance]
+        signature.check(grid, block, arguments, dynamic_shared)
         on_host = [isinstance(a, np.ndarray) for a in arguments if not isinstance(a, np.generic)]
         if any(on_host) and not all(on_host):
             raise LaunchError(
@@ -81,6 +83,7 @@ class Module:
                 f"mixed"
             )
         end = self._host if all(on_host) else self._device
+        signature.check_threads(block, end.most_threads(instance))
         end.launch(instance, grid, block, arguments, dynamic_shared)
 
     @cached_property
@@ -112,8 +115,8 @@ def set_precision(name: str) -> None:
         float32 on the emulator.
     """
     global _precision
-    if name not in ("auto", "float32", "tf32"):
-        raise ValueError(f"precision is auto, float32 or tf32, but not {name!r}")
+    if name not in PRECISIONS:
+        raise ValueError(f"precision is {', '.join(PRECISIONS)}, but not {name!r}")
     _precision = name
 
 

@@ -2,16 +2,16 @@
 
 import hashlib
 
+import cupy
+
 from minires.cuda.host import INCLUDE
-from minires.cuda.signature import Signature
+from minires.cuda.signature import LaunchError, Signature
 
 
 class DeviceModule:
     """A .cu file compiled by NVRTC, once per process, or once per machine where CuPy caches it."""
 
     def __init__(self, name: str, source: str, signatures: dict[str, Signature]):
-        import cupy
-
         headers = "".join(path.read_text() for path in sorted(INCLUDE.iterdir()))
         version = hashlib.sha256(headers.encode()).hexdigest()[:8]  # CuPy's cache knows no headers
         self.module = cupy.RawModule(
@@ -19,13 +19,28 @@ class DeviceModule:
             options=("-std=c++17", f"-I{INCLUDE}", f"-DMINIRES_HEADERS=0x{version}"),
             name_expressions=list(signatures),
         )
-        self.kernels = {}
+        self.name, self.kernels = name, {}
+
+    def most_threads(self, instance: str) -> int:
+        """How many threads a block of this kernel may have."""
+        return self._kernel(instance).max_threads_per_block
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Launch on CuPy's current stream; the arguments have been checked."""
+        kernel = self._kernel(instance)
+        if dynamic_shared > kernel.max_dynamic_shared_size_bytes:
+            limit = cupy.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+            most = limit - kernel.shared_size_bytes
+            if dynamic_shared > most:
+                raise LaunchError(
+                    f"kernel {instance} of {self.name}: {dynamic_shared} bytes of dynamic shared "
+                    f"memory are asked for, but on this GPU it can have {most}"
+                )
+            kernel.max_dynamic_shared_size_bytes = dynamic_shared
+        kernel(grid, block, arguments, shared_mem=dynamic_shared)
+
+    def _kernel(self, instance: str):
         kernel = self.kernels.get(instance)
         if kernel is None:
             kernel = self.kernels[instance] = self.module.get_function(instance)
-        if dynamic_shared > kernel.max_dynamic_shared_size_bytes:
-            kernel.max_dynamic_shared_size_bytes = dynamic_shared
-        kernel(grid, block, arguments, shared_mem=dynamic_shared)
+        return kernel

@@ -74,13 +74,18 @@ class HostModule:
             raise RuntimeError(f"{name} cannot be compiled for the emulator: {why}")
         self.name = name
         self.symbols = {instance: f"minires_kernel_{i}" for i, instance in enumerate(signatures)}
-        exports = (f"EMULATOR_EXPORT({s}, {i})" for i, s in self.symbols.items())
+        exports = (_export(symbol, signatures[i]) for i, symbol in self.symbols.items())
         self.path = compile_library(name, "\n".join((source, *exports, "")))
         library = ctypes.CDLL(str(self.path))
-        self.functions = {}
+        self.functions, self.threads = {}, {}
         for instance, symbol in self.symbols.items():
             function = self.functions[instance] = getattr(library, symbol)
             function.restype = ctypes.c_void_p
+            self.threads[instance] = ctypes.c_int.in_dll(library, f"{symbol}_threads").value
+
+    def most_threads(self, instance: str) -> int:
+        """How many threads a block of this kernel may have."""
+        return self.threads[instance]
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Run all blocks, shared among the processor's cores; the arguments have been checked."""
@@ -116,6 +121,18 @@ class HostModule:
         places = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
         lines = [place for place in places if place.split(":")[0].endswith(".cu")]
         return f", line {lines[0].split(':')[1].split()[0]}" if lines else ""
+
+
+def _export(symbol: str, signature: Signature) -> str:
+    """C++ that makes a kernel, and how many threads it may have, known by `symbol`."""
+    _, template, values = signature.expression.partition("<")
+    head = f"template <{signature.template}> " if template else ""
+    return (
+        f"{head}constexpr int {symbol}_bounds = emulator::first({signature.bounds or 1024});\n"
+        f'extern "C" __attribute__((visibility("default"))) '
+        f"const int {symbol}_threads = {symbol}_bounds{template}{values};\n"
+        f"EMULATOR_EXPORT({symbol}, {signature.expression})"
+    )
 
 
 def cores() -> int:

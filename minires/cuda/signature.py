@@ -24,7 +24,6 @@ DTYPES = {
 }
 """The C types that a kernel's parameters may have."""
 
-MOST_THREADS = 1024
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 MOST_DYNAMIC_SHARED = 227 << 10
 """Bytes of shared memory that a block can have, of any GPU (compute capability 9.0)."""
@@ -55,24 +54,20 @@ class Signature:
     """A kernel, as declared; for a template with its arguments filled in.
 
     `expression` is its name in C++, such as ``forward<float, 16>``; `file` the file it stands in;
-    `most_threads` the threads a block may have.
+    `template` its template parameters and `bounds` its __launch_bounds__, as they are written.
     """
 
     expression: str
     file: str
     parameters: tuple[Parameter, ...]
-    most_threads: int = MOST_THREADS
+    template: str = ""
+    bounds: str = ""
 
     def check(self, grid, block, arguments, dynamic_shared: int) -> None:
         """Raise a LaunchError if this launch would go wrong."""
         for name, value, most in (("grid", grid, MOST_BLOCKS), ("block", block, (1024, 1024, 64))):
             if not 1 <= len(value) <= 3 or not all(1 <= v <= m for v, m in zip(value, most)):  # noqa: B905
                 self._refuse(f"{name} {value} must be 1 to 3 numbers from 1 to {most}")
-        if prod(block) > self.most_threads:
-            self._refuse(
-                f"a block {tuple(block)} has {prod(block)} threads, but at most "
-                f"{self.most_threads} are allowed"
-            )
         if not 0 <= dynamic_shared <= MOST_DYNAMIC_SHARED:
             self._refuse(
                 f"{dynamic_shared} bytes of dynamic shared memory are asked for, but a block has "
@@ -85,6 +80,13 @@ class Signature:
             )
         for parameter, value in zip(self.parameters, arguments, strict=True):
             self._check_argument(parameter, value)
+
+    def check_threads(self, block, most: int) -> None:
+        """Raise a LaunchError if a block has more threads than the compiled kernel allows."""
+        if prod(block) > most:
+            self._refuse(
+                f"a block {tuple(block)} has {prod(block)} threads, but at most {most} are allowed"
+            )
 
     def _check_argument(self, parameter: Parameter, value) -> None:
         dtype = getattr(value, "dtype", None)
@@ -133,10 +135,7 @@ def parse(source: str, expression: str, file: str) -> Signature:
         for text in match["parameters"].split(",")
         if text.strip()
     )
-    bounds = (match["bounds"] or "").split(",")[0].strip()
-    bounds = given.get(bounds, bounds)
-    most = int(bounds) if bounds.isdigit() else MOST_THREADS
-    return Signature(expression, file, parameters, most)
+    return Signature(expression, file, parameters, match["template"] or "", match["bounds"] or "")
 
 
 def _parameter(text: str, given: dict[str, str], kernel: str) -> Parameter:

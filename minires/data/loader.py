@@ -33,6 +33,8 @@ class Loader:
     seed : int
     pad : int
         4 in the paper, for images of 32 pixels.
+
+    The images are brought to the current backend once, as bytes: 150 MB of GPU memory for CIFAR-10.
     """
 
     def __init__(
@@ -57,8 +59,12 @@ class Loader:
                 f"Loader: the {normalization.name} normalisation is made for images of "
                 f"{normalization.mean.shape}, but these are {height_width_channels}"
             )
-        self.mean = backend.asarray(normalization.mean)
-        self.inv_std = backend.asarray(normalization.inv_std)
+        self.mean, self.inv_std = (
+            backend.asarray(np.broadcast_to(value, height_width_channels), np.float32)
+            for value in (normalization.mean, normalization.inv_std)
+        )
+        self.images = backend.asarray(dataset.images)  # whole, on the device
+        self.labels = backend.asarray(dataset.labels)
         if len(self) == 0:
             raise ValueError(
                 f"Loader: {len(dataset)} images give no batch of {batch_size}"
@@ -85,21 +91,22 @@ class Loader:
         order = np.arange(len(self.dataset))
         if self.shuffle:
             self._generator(epoch).shuffle(order)
+        order = backend.asarray(order)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            images = backend.asarray(self.dataset.images[chosen])
-            labels = backend.asarray(self.dataset.labels[chosen])
-            yield Tensor(self._input(images, epoch, batch)), labels
+            yield Tensor(self._input(chosen, epoch, batch)), self.labels[chosen]
 
     def _generator(self, *place: int) -> np.random.Generator:
         """A stream of its own for each epoch's order and each batch's augmentation."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=place))
 
-    def _input(self, images, epoch: int, batch: int):
+    def _input(self, chosen, epoch: int, batch: int):
         kernel = backend.kernel("augment")
         if not self.augment:
-            return kernel.normalize(images, self.mean, self.inv_std)
+            return kernel.normalize(self.images, chosen, self.mean, self.inv_std)
         rng = self._generator(epoch, batch)
-        offsets = backend.asarray(rng.integers(0, 2 * self.pad + 1, (len(images), 2)))
-        flips = backend.asarray(rng.random(len(images)) < 0.5)
-        return kernel.forward(images, offsets, flips, self.pad, self.mean, self.inv_std)
+        offsets = backend.asarray(rng.integers(0, 2 * self.pad + 1, (len(chosen), 2)))
+        flips = backend.asarray(rng.random(len(chosen)) < 0.5)
+        return kernel.forward(
+            self.images, chosen, offsets, flips, self.pad, self.mean, self.inv_std
+        )

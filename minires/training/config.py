@@ -1,7 +1,7 @@
 """The settings of a training run, and what follows from them. The defaults are the paper's."""
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 from minires import models, optim
 
@@ -31,6 +31,7 @@ class Config:
     test_size: int | None = None
     out: str = "runs/latest"
     backend: str = "auto"
+    precision: str = "auto"
     seed: int = 0
     epochs: int | None = None
     steps: int | None = None
@@ -80,11 +81,11 @@ class Config:
 
     def differences(self, earlier: dict) -> list[str]:
         """The settings in which a run that is to be resumed was started differently."""
-        names = [field.name for field in fields(self) if field.name not in MAY_CHANGE]
+        before = asdict(Config()) | earlier  # a setting that was not there yet had its default
         return [
-            f"{name} was {earlier.get(name)!r} and is now {getattr(self, name)!r}"
-            for name in names
-            if earlier.get(name) != getattr(self, name)
+            f"{name} was {before[name]!r} and is now {value!r}"
+            for name, value in asdict(self).items()
+            if name not in MAY_CHANGE and before[name] != value
         ]
 
     def with_choices(self, dataset: str, backend: str, **_) -> "Config":

@@ -55,6 +55,7 @@ class Trainer:
             config = config.with_choices(**saved.config)
         self._refuse_conflicts(config, resume, saved)
         backend.use(config.backend)
+        backend.set_precision(config.precision)
         backend.seed(config.seed)
         train_set, test_set, self.data_note = data.load(
             config.dataset, config.data_dir, download, config.image_size

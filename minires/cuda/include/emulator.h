@@ -180,6 +180,10 @@ using std::log;
 using std::sqrt;
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 
+namespace emulator {
+constexpr int first(int threads, int = 0, int = 0) { return threads; }  // of __launch_bounds__
+}
+
 #define EMULATOR_EXPORT(symbol, ...)                                                            \
     extern "C" __attribute__((visibility("default")))                                          \
     void* symbol(const unsigned* grid, const unsigned* block, size_t dynamic_bytes,            \

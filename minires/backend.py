@@ -3,7 +3,7 @@
     numpy        the reference: array code, NumPy and BLAS
     numba        CPU, fast: Numba kernels on NumPy arrays
     cupy         GPU: CUDA C++ kernels through CuPy
-    numba_cuda   GPU: Numba-CUDA kernels on CuPy arrays
+    numba_cuda   GPU: Numba-CUDA kernels on CuPy arrays; or Numba's simulator of a GPU, in Python
     emulator     the CUDA C++ kernels, executed on the CPU
 
 Nothing of a backend is imported before it is asked for.
@@ -17,7 +17,7 @@ import numpy as np
 from minires import cuda, kernels
 from minires.cuda import host
 
-BY_SPEED = ("cupy", "numba_cuda", "numba", "numpy", "emulator")
+BY_SPEED = ("cupy", "numba", "numba_cuda", "numpy", "emulator")
 """All backends, fastest first: the order in which `default` looks for one that works."""
 
 TENSOR_CORES = ("cupy", "emulator")
@@ -43,7 +43,7 @@ def problem(name: str) -> str | None:
         return f"no backend is named {name!r}; there are {', '.join(BY_SPEED)}"
     if name == "numpy":
         return None
-    if name in ("cupy", "numba_cuda"):
+    if name == "cupy":
         if not _installed("cupy"):
             return "CuPy is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
         try:
@@ -52,13 +52,15 @@ def problem(name: str) -> str | None:
             return f"CuPy is installed but cannot be imported ({error})"
         if not available:
             return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
-    if name == "numba":
+    if name in ("numba", "numba_cuda"):
         if not _installed("numba"):
             return "Numba is not installed (pip install numba)"
         try:
             numba = importlib.import_module("numba")
         except Exception as error:  # a Numba for another NumPy
             return f"Numba is installed but cannot be imported ({error})"
+        if name == "numba_cuda":
+            return _problem_of_numba_cuda()
         if numba.config.DISABLE_JIT:
             return "NUMBA_DISABLE_JIT is set, but these kernels cannot run as Python"
     if name == "emulator" and (why := host.problem()):
@@ -69,6 +71,28 @@ def problem(name: str) -> str | None:
             f"(no kernels/*/{kernels.FILES[name]}.py)"
         )
     return None
+
+
+def _problem_of_numba_cuda() -> str | None:
+    if simulated():
+        return None
+    if not _installed("numba_cuda"):
+        return "numba-cuda is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
+    try:
+        available = importlib.import_module("numba.cuda").is_available()
+    except Exception as error:  # a numba-cuda for another Numba or another CUDA
+        return f"numba-cuda is installed but cannot be imported ({error})"
+    if not available:
+        return (
+            "numba-cuda is installed but finds no CUDA GPU (with NUMBA_ENABLE_CUDASIM=1 its "
+            "simulator runs small kernels without one)"
+        )
+    return None
+
+
+def simulated() -> bool:
+    """Whether Numba simulates a GPU on the CPU: NUMBA_ENABLE_CUDASIM is set."""
+    return bool(importlib.import_module("numba").config.ENABLE_CUDASIM)
 
 
 def _installed(package: str) -> bool:
@@ -142,7 +166,10 @@ def kernel(op: str) -> ModuleType:
 
 def xp() -> ModuleType:
     """The array module of the current backend: numpy or cupy."""
-    return importlib.import_module("cupy") if current() in ("cupy", "numba_cuda") else np
+    on_gpu = current() == "cupy" or (
+        current() == "numba_cuda" and not simulated() and _installed("cupy")
+    )
+    return importlib.import_module("cupy") if on_gpu else np
 
 
 def asarray(array, dtype=None):

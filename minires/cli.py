@@ -11,11 +11,13 @@ from pathlib import Path
 import minires
 from minires import backend, data, kernels, models
 from minires.bench import TORCH_VARIANTS, Contestant, measure, report
+from minires.bench.ladder import ladder_table
 from minires.bench.timing import sgemm_flops_per_second
 from minires.cuda import PRECISIONS
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
+from minires.kernels import ladders
 from minires.training import Config, Trainer, TrainingError, checkpoint, evaluate
 from minires.training.loop import bar_settings
 from minires.training.weights import read_arrays
@@ -142,9 +144,13 @@ def bench(
     threads: list[int],
     against: str | None,
     out: str | None,
+    ladder: str | None,
     **how,
 ) -> None:
     """minires bench: every network x batch size x number of threads x engine, by turns."""
+    if ladder is not None:
+        print(ladder_table(ladder))
+        return
     engines = [backend.default() if name == "auto" else name for name in backend_names]
     engines += [f"torch {variant}" for variant in TORCH_VARIANTS if against == "torch"]
     rows = product(dict.fromkeys(model), dict.fromkeys(batch_size), dict.fromkeys(threads))
@@ -302,6 +308,11 @@ def _add_bench(commands) -> None:
         help="also the time of each operation",
     )
     p.add_argument("--out", metavar="PATH", help="of the results, without .json and .png")
+    p.add_argument(
+        "--ladder",
+        choices=tuple(ladders.OPERATIONS),
+        help="instead: one kernel in several versions, and what each asks of memory",
+    )
 
 
 def _count(text: str) -> int:

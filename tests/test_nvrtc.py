@@ -1,5 +1,6 @@
 """Every kernel is machine code for real GPUs: NVIDIA's compiler takes it, nothing spills."""
 
+import importlib
 import re
 
 import nvrtc
@@ -7,6 +8,7 @@ import pytest
 
 from minires import kernels
 from minires.cuda import Module
+from minires.kernels import ladders
 
 pytestmark = pytest.mark.skipif(
     nvrtc.wheel() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
@@ -15,8 +17,16 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
 OPERATIONS = kernels.own_kernels("cupy")
 
 
+LADDERS = {f"{op}/ladder": op for op in ladders.OPERATIONS.values()}
+
+
 def module(op: str) -> Module:
     return kernels.load(op, "cupy").KERNELS
+
+
+def rungs(name: str) -> dict[str, Module]:
+    """The modules of a ladder, by the names of their files."""
+    return importlib.import_module(f"minires.kernels.{LADDERS[name]}.ladder.cuda").KERNELS
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -27,6 +37,18 @@ def test_kernels_compile_without_spills(op, architecture):
     spilled = nvrtc.spills(log)
     assert len(spilled) == len(loaded.signatures)
     assert not any(spilled.values()), spilled
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("name", LADDERS)
+def test_ladders_compile_and_their_last_rung_uses_tensor_cores(name, architecture):
+    for rung, loaded in rungs(name).items():
+        cubin, log = nvrtc.compile_for(architecture, loaded.source, loaded.signatures)
+        assert not any(nvrtc.spills(log).values()), rung
+        if architecture != "sm_75" and (nvrtc.wheel() / "bin" / "nvdisasm").exists():
+            (code,) = nvrtc.instructions(cubin).values()
+            assert ("HMMA" in code) == (rung == "v5_tensor_cores"), rung
+            assert ("LDG.E.128" in code) == (rung == "v4_registers"), rung
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])

@@ -50,6 +50,13 @@ for case in CASES:
         inputs = case.inputs(np.random.default_rng(0))
         _forward_and_backward(case, [array.astype(np.float32) for array in inputs])
         count += 1
+if not chosen:
+    from minires.kernels import ladders
+    for name in ladders.OPERATIONS:
+        for rung in ladders.rungs(name):
+            for shape in ladders.load(name).SHAPES if rung.language == "CUDA C++" else ():
+                arrays = ladders.load(name).inputs(np.random.default_rng(0), shape)
+                rung.run(*(mr.backend.asarray(a) if hasattr(a, "dtype") else a for a in arrays))
 print("cases:", count)
 """
 OVERRUN = """

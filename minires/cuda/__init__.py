@@ -15,9 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from minires.cuda import host
+from minires.cuda.host import Counts, HostModule, count
 from minires.cuda.signature import LaunchError, Signature, parse
 
-__all__ = ["LaunchError", "Module", "element_type", "set_precision", "tensor_cores"]
+__all__ = [
+    "Counts",
+    "LaunchError",
+    "Module",
+    "count",
+    "element_type",
+    "set_precision",
+    "tensor_cores",
+]
 
 PRECISIONS = ("auto", "float32", "tf32")
 _precision = "auto"
@@ -47,6 +57,7 @@ class Module:
         self.signatures: dict[str, Signature] = {
             instance: parse(self.source, instance, self.name) for instance in instances
         }
+        self._hosts: dict[frozenset, HostModule] = {}
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int = 0) -> None:
         """Run a kernel.
@@ -82,15 +93,15 @@ class Module:
                 f"kernel {instance} of {self.name}: its arrays are NumPy arrays and CuPy arrays "
                 f"mixed"
             )
-        end = self._host if all(on_host) else self._device
+        end = self._host() if all(on_host) else self._device
         signature.check_threads(block, end.most_threads(instance))
         end.launch(instance, grid, block, arguments, dynamic_shared)
 
-    @cached_property
-    def _host(self):
-        from minires.cuda.host import HostModule
-
-        return HostModule(self.name, self.source, self.signatures)
+    def _host(self) -> HostModule:
+        modes = frozenset(host.modes())
+        if modes not in self._hosts:
+            self._hosts[modes] = HostModule(self.name, self.source, self.signatures)
+        return self._hosts[modes]
 
     @cached_property
     def _device(self):

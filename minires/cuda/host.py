@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -63,7 +64,57 @@ def modes() -> set[str]:
             f"$MINIRES_EMULATOR is {', '.join(sorted(MODES))} or several of them, separated by "
             f"commas, but names {', '.join(sorted(chosen - MODES))}"
         )
-    return chosen
+    return chosen | ({"counted"} if _counts is not None else set())
+
+
+class Counts(ctypes.Structure):
+    """What kernels ask of global memory.
+
+    Attributes
+    ----------
+    loads, stores : int
+        Requests: what the lanes of a warp ask for together, by one instruction.
+    bytes_loaded, bytes_stored : int
+        That threads asked for.
+    sectors_loaded, sectors_stored : int
+        Pieces of 32 bytes that the requests touch: what a GPU moves between its caches.
+    """
+
+    _fields_ = [
+        (name, ctypes.c_uint64)
+        for name in (
+            "loads",
+            "stores",
+            "bytes_loaded",
+            "bytes_stored",
+            "sectors_loaded",
+            "sectors_stored",
+        )
+    ]
+
+    def add(self, other: "Counts") -> None:
+        """Add what another launch asked for."""
+        for name, _ in self._fields_:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_counts: Counts | None = None  # what `count` counts, while it does
+
+
+@contextmanager
+def count():
+    """Count what the kernels ask of global memory that the emulator runs meanwhile.
+
+    >>> with count() as counts:
+    ...     kernels.launch("forward<float>", grid, block, arguments)
+    >>> counts.sectors_loaded
+    """
+    global _counts
+    before, _counts = _counts, Counts()
+    try:
+        yield _counts
+    finally:
+        _counts = before
 
 
 class HostModule:
@@ -89,6 +140,8 @@ class HostModule:
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Run all blocks, shared among the processor's cores; the arguments have been checked."""
+        arrays = (a for a in arguments if isinstance(a, np.ndarray))
+        ranges = [place for a in arrays for place in (a.ctypes.data, a.ctypes.data + a.nbytes)]
         arguments = [  # the address of each parameter's value
             np.array(a.ctypes.data, np.uintp)
             if a.ndim or isinstance(a, np.ndarray)
@@ -96,22 +149,27 @@ class HostModule:
             for a in arguments
         ]
         addresses = (ctypes.c_void_p * len(arguments))(*(a.ctypes.data for a in arguments))
-        message = ctypes.create_string_buffer(1024)
+        message, counts = ctypes.create_string_buffer(1024), Counts()
         chosen = modes()
         where = self.functions[instance](
             (ctypes.c_uint * 3)(*(*grid, 1, 1)[:3]),
             (ctypes.c_uint * 3)(*(*block, 1, 1)[:3]),
             ctypes.c_size_t(dynamic_shared),
             addresses,
-            ctypes.c_uint(1 if "thread" in chosen else cores()),
+            (ctypes.c_size_t * len(ranges))(*ranges),
+            ctypes.c_uint(len(ranges) // 2),
+            ctypes.c_uint(1 if chosen & {"thread", "counted"} else cores()),
             ctypes.c_bool("reverse" in chosen),
             message,
             ctypes.c_size_t(len(message)),
+            ctypes.byref(counts),
         )
         if where:
             raise KernelError(
                 f"kernel {instance} of {self.name}{self._line(where)}, {message.value.decode()}"
             )
+        if _counts is not None:
+            _counts.add(counts)
 
     def _line(self, offset: int) -> str:
         """ ", line N", the kernel's line at this place of the library, if it can be found out."""
@@ -146,6 +204,8 @@ def compile_library(name: str, source: str) -> Path:
     flags = [*FLAGS, f"-I{INCLUDE}", "-include", str(INCLUDE / "emulator.h")]
     flags += ["-DEMULATOR_CHECKED"] * ("checked" in chosen)
     flags += [f"-fsanitize={mode}" for mode in ("address", "thread") if mode in chosen]
+    if "counted" in chosen:
+        flags += ["-fsanitize=thread", "-DEMULATOR_COUNTED", "-fno-tree-vectorize"]
     headers = [path.read_text() for path in sorted(INCLUDE.iterdir())]
     parts = (source, *headers, *FLAGS, *sorted(chosen), _compiler(), _processor())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
@@ -158,8 +218,15 @@ def compile_library(name: str, source: str) -> Path:
         file = Path(place) / name.replace("/", "-")
         file.write_text(source)
         finished = Path(place) / "library.so"
-        command = [_compiler(), *flags, "-x", "c++", str(file), "-o", str(finished), "-ldl"]
-        result = subprocess.run(command, capture_output=True, text=True)
+        commands = [[_compiler(), *flags, "-x", "c++", str(file), "-o", str(finished), "-ldl"]]
+        if "counted" in chosen:  # linked without ThreadSanitizer: its functions are our own
+            object_file = str(Path(place) / "kernels.o")
+            commands[0][-3:] = ["-c", "-o", object_file]
+            commands.append([_compiler(), *FLAGS, object_file, "-o", str(finished), "-ldl"])
+        for command in commands:
+            result = subprocess.run(command, capture_output=True, text=True)
+            if result.returncode:
+                break
         if result.returncode:
             print(" failed", file=sys.stderr)
             raise RuntimeError(f"{name} does not compile for the emulator:\n{result.stderr}")

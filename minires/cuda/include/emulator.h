@@ -19,6 +19,9 @@
 #include <cmath>
 
 #include "shared.h"  // system headers first: they use some of these names themselves
+#if defined(EMULATOR_COUNTED)
+#include "counting_hooks.h"
+#endif
 
 #define CUDA_EMULATOR 1
 #define __global__
@@ -174,6 +177,18 @@ inline float __uint_as_float(unsigned bits) {
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+EMULATOR_OWN inline float4 load4(const float* p) {
+#if defined(EMULATOR_COUNTED)
+    emulator::announce(p, 16, false, __builtin_return_address(0));
+#endif
+    return {p[0], p[1], p[2], p[3]};
+}
+EMULATOR_OWN inline void store4(float* p, float4 value) {
+#if defined(EMULATOR_COUNTED)
+    emulator::announce(p, 16, true, __builtin_return_address(0));
+#endif
+    p[0] = value.x, p[1] = value.y, p[2] = value.z, p[3] = value.w;
+}
 using std::exp;
 using std::fma;
 using std::log;
@@ -187,8 +202,9 @@ constexpr int first(int threads, int = 0, int = 0) { return threads; }  // of __
 #define EMULATOR_EXPORT(symbol, ...)                                                            \
     extern "C" __attribute__((visibility("default")))                                          \
     void* symbol(const unsigned* grid, const unsigned* block, size_t dynamic_bytes,            \
-                            void** arguments, unsigned cores, bool reverse, char* message,     \
-                            size_t message_size) {                                             \
-        return emulator::launch(&__VA_ARGS__, grid, block, dynamic_bytes, arguments, cores,    \
-                                reverse, message, message_size);                               \
+                 void** arguments, const emulator::Range* ranges, unsigned ranges_count,       \
+                 unsigned cores, bool reverse, char* message, size_t message_size,             \
+                 emulator::Counts* counts) {                                                   \
+        return emulator::launch(&__VA_ARGS__, grid, block, dynamic_bytes, arguments, ranges,   \
+                                ranges_count, cores, reverse, message, message_size, counts);  \
     }

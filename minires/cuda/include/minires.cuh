@@ -10,6 +10,12 @@
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
+// Four neighbours in one instruction; p is a multiple of 16 bytes.
+#if !defined(CUDA_EMULATOR)
+__device__ __forceinline__ float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
+__device__ __forceinline__ void store4(float* p, float4 value) { *reinterpret_cast<float4*>(p) = value; }
+#endif
+
 // x to the nearest tf32 (10 bits of mantissa), ties away from zero, as bits.
 __device__ __forceinline__ unsigned to_tf32(float x) {
 #if defined(CUDA_EMULATOR)

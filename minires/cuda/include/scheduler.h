@@ -16,6 +16,8 @@
 
 #include "fibre.h"
 
+#include "counting.h"
+
 struct dim3 {
     unsigned x, y, z;
     constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
@@ -60,6 +62,8 @@ struct Launch {  // what all cores share
     char* message;
     size_t message_size;
     void* where = nullptr;
+    const Range* ranges;   // the arrays
+    unsigned ranges_count;
 };
 
 struct Core {  // one of the processor's cores, at work on one block
@@ -80,6 +84,7 @@ struct Core {  // one of the processor's cores, at work on one block
     char begin = 0, end = 0, barrier[2] = {};
     std::vector<char> arrived;        // two keys per thread, for ThreadSanitizer
     std::vector<uint8_t> out_parity;
+    Counter counter;
 
     ~Core() {
         for (Thread& thread : threads) munmap(thread.stack, STACK);
@@ -357,6 +362,9 @@ EMULATOR_OWN inline void work(Launch* launch) {
         core->block = {unsigned(b % grid.x), unsigned(b / grid.x % grid.y),
                        unsigned(b / (uint64_t(grid.x) * grid.y))};
         run_block(core);
+#if defined(EMULATOR_COUNTED)
+        core->counter.end_block();
+#endif
     }
 }
 
@@ -367,7 +375,8 @@ void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
 
 template <class... A>
 void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, size_t dynamic_bytes,
-             void** arguments, unsigned cores, bool reverse, char* message, size_t message_size) {
+             void** arguments, const Range* ranges, unsigned ranges_count, unsigned cores, bool reverse,
+             char* message, size_t message_size, Counts* counts) {
     struct Call {
         void (*kernel)(A...);
         void** arguments;
@@ -376,6 +385,7 @@ void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, 
     launch.grid = dim3(grid[0], grid[1], grid[2]), launch.block = dim3(block[0], block[1], block[2]);
     launch.dynamic_bytes = dynamic_bytes, launch.reverse = reverse;
     launch.message = message, launch.message_size = message_size;
+    launch.ranges = ranges, launch.ranges_count = ranges_count;
     launch.arguments = &what;
     launch.body = [](void* pointer) {
         Call* what = (Call*)pointer;
@@ -386,6 +396,7 @@ void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, 
     for (unsigned i = 1; i < cores && i < blocks; i++) helpers.emplace_back(work, &launch);
     work(&launch);
     for (std::thread& helper : helpers) helper.join();
+    if (cores == 1) *counts = this_core()->counter.counts, this_core()->counter.counts = {};
     if (!launch.failed) return nullptr;
     Dl_info info;
     if (!launch.where || !dladdr(launch.where, &info)) return (void*)1;

@@ -31,10 +31,11 @@ setup(
             "hypothesis>=6",
             "nvidia-cuda-nvrtc>=13; platform_system == 'Linux'",
             "nvidia-cuda-nvdisasm>=13; platform_system == 'Linux'",
+            "numba-cuda[cu13]>=0.30; platform_system == 'Linux'",
         ],
         "parity": ["torch==2.13.0"],
-        "cuda12": ["cupy-cuda12x>=13.3", "numba-cuda>=0.15"],
-        "cuda13": ["cupy-cuda13x>=13.6", "numba-cuda>=0.20"],
+        "cuda12": ["cupy-cuda12x>=14", "numba-cuda[cu12]>=0.30"],
+        "cuda13": ["cupy-cuda13x>=14", "numba-cuda[cu13]>=0.30"],
     },
     entry_points={"console_scripts": ["minires = minires.cli:main"]},
 )

@@ -23,12 +23,6 @@ BY_SPEED = ("cupy", "numba", "numba_cuda", "numpy", "emulator")
 TENSOR_CORES = ("cupy", "emulator")
 """Backends that can multiply in tf32."""
 
-_IN_WORDS = {
-    "numba": "Numba",
-    "cupy": "CUDA C++",
-    "numba_cuda": "Numba-CUDA",
-    "emulator": "CUDA C++",
-}
 _current: str | None = None  # until the first use: `default()`, which may have to import CuPy
 _generator = np.random.default_rng(0)
 
@@ -65,11 +59,6 @@ def problem(name: str) -> str | None:
             return "NUMBA_DISABLE_JIT is set, but these kernels cannot run as Python"
     if name == "emulator" and (why := host.problem()):
         return why
-    if name != "cupy" and not kernels.own_kernels(name):  # on CuPy arrays the reference itself runs
-        return (
-            f"this version of minires has no {_IN_WORDS[name]} kernels "
-            f"(no kernels/*/{kernels.FILES[name]}.py)"
-        )
     return None
 
 

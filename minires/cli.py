@@ -186,9 +186,10 @@ def info(data_dir: str) -> None:
     operations = len(kernels.operations())
     for name in backend.BY_SPEED:
         own = len(kernels.own_kernels(name))
+        how = ", in Numba's simulator" * (name == "numba_cuda" and backend.simulated())
         state = (
             backend.problem(name)
-            or f"works; kernels of its own for {own} of {operations} operations"
+            or f"works{how}; kernels of its own for {own} of {operations} operations"
         )
         print(f"  {name:<12}{state}")
     print(f"\ndata in {data_dir}")

@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import numpy as np
 from cases import CASES
-from test_backends import _forward_and_backward
+from test_backends import forward_and_backward
 import minires as mr
 from minires import cuda, kernels
 backend, precision, right, wrong, path, chosen = {arguments!r}
@@ -48,7 +48,7 @@ own, count = set(kernels.own_kernels(backend)), 0
 for case in CASES:
     if case.op in own and (not chosen or str(case) in chosen or case.op in chosen):
         inputs = case.inputs(np.random.default_rng(0))
-        _forward_and_backward(case, [array.astype(np.float32) for array in inputs])
+        forward_and_backward(case, [array.astype(np.float32) for array in inputs])
         count += 1
 if not chosen:
     from minires.kernels import ladders

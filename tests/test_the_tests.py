@@ -445,7 +445,11 @@ def plant(
     """Have `kernels.load` find a copy of a kernel in which `right` is replaced by `wrong`."""
     mutant = mutate(op, right, wrong, monkeypatch, path, file)
     original = kernels.load
-    monkeypatch.setattr(kernels, "load", lambda o, b: mutant if o == op else original(o, b))
+
+    def load(o: str, b: str):
+        return mutant if (o, kernels.FILES[b]) == (op, file) else original(o, b)
+
+    monkeypatch.setattr(kernels, "load", load)
 
 
 def mutate(op: str, right: str, wrong: str, monkeypatch, path: Path | None, file: str):

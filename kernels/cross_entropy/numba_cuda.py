@@ -32,7 +32,7 @@ def backward(dloss, saved, needs=(True,)):
 
 @cuda.jit
 def _rows(z, labels, p, losses, smoothing):
-    classes = z.shape[1]
+    classes, certain = z.shape[1], z.dtype.type(1) - smoothing
     for row in range(cuda.grid(1), len(z), cuda.gridsize(1)):
         largest = z[row, 0]
         for k in range(1, classes):
@@ -44,7 +44,7 @@ def _rows(z, labels, p, losses, smoothing):
         for k in range(classes):
             p[row, k] = math.exp(z[row, k] - largest) / total
         log_total = math.log(total)
-        losses[row] = -(1 - smoothing) * (z[row, labels[row]] - largest - log_total)
+        losses[row] = -certain * (z[row, labels[row]] - largest - log_total)
         if smoothing != 0:  # the mean may be infinite
             losses[row] -= smoothing * (distance / z.dtype.type(classes) - log_total)
 
@@ -75,5 +75,5 @@ def _backward(dloss, p, labels, smoothing, dz):
         row, k = e // classes, e % classes
         target = smoothing / p.dtype.type(classes)
         if k == labels[row]:
-            target += 1 - smoothing
+            target += p.dtype.type(1) - smoothing
         dz[row, k] = dloss[0] * (p[row, k] - target) / p.dtype.type(rows)

@@ -216,17 +216,17 @@ def _outputs_first(output: Function) -> list[Function]:
     return finished[::-1]
 
 
-SAMPLES = 1024
+SAMPLES = 256
 EXACT_BYTES = 1 << 13
 
 
 def fingerprint(value):
     """A checksum that changes when the array `value` is modified in place; None for other values.
 
-    It covers every byte of an array up to 8 KiB, and 1,024 elements scattered over a larger one,
-    so that it costs microseconds: a change of the whole array, a channel or an image is noticed,
-    one of a single element of a large array may not be. Arrays on a GPU are not looked at, because
-    reading one would stop the device. Of a tuple, the checksums of its values.
+    It covers every byte of an array up to 8 KiB, and 256 elements scattered over a larger one, so
+    that it costs microseconds: a change of the whole array, of one of up to 256 channels or images
+    is noticed, one of a single element of a large array may not be. Arrays on a GPU are not looked
+    at, because reading one would stop the device. Of a tuple, the checksums of its values.
     """
     if isinstance(value, tuple):
         return tuple(map(fingerprint, value))
@@ -240,9 +240,12 @@ def fingerprint(value):
 
 @cache
 def _scattered(size: int) -> np.ndarray:
-    """SAMPLES positions all over an array of `size` elements, in no step with its axes."""
-    edges = np.arange(SAMPLES + 1) * size // SAMPLES
-    return np.random.default_rng(size).integers(edges[:-1], edges[1:])
+    """SAMPLES positions all over an array of `size` elements, one of each remainder modulo SAMPLES:
+    in every one of so many images, and in every channel."""
+    rng, edges = np.random.default_rng(size), np.arange(SAMPLES + 1) * size // SAMPLES
+    places = rng.integers(edges[:-1], edges[1:])
+    places += (rng.permutation(SAMPLES) - places) % SAMPLES
+    return np.where(places < size, places, places - SAMPLES)
 
 
 def _type_name(kind: type) -> str:

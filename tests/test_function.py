@@ -154,7 +154,11 @@ class TestBackends:
 
     @pytest.mark.parametrize(
         ("name", "advice"),
-        [("cupy", "pip install 'minires"), ("numba_cuda", "minires"), ("numba", "install numba")],
+        [
+            ("cupy", "pip install 'minires"),
+            ("numba_cuda", "install numba"),
+            ("numba", "install numba"),
+        ],
     )
     def test_a_missing_package_is_named_with_its_installation(self, name, advice, monkeypatch):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -5,6 +5,7 @@ import pytest
 
 from minires import Tensor, nn, optim
 from minires import functional as F
+from minires.function import fingerprint
 
 
 def leaf(*shape, dtype=np.float64) -> Tensor:
@@ -53,6 +54,18 @@ def one_element(array):
 
 CHANGES = [assign, add_one, negate, double, sixteenfold, reverse, swap_two, sort, square]
 REFUSED = "was modified in place after the forward pass; make a new array instead"
+
+
+@pytest.mark.parametrize("shape", [(128, 32, 32, 16), (100, 8, 8, 64), (7, 5, 3, 256)], ids=str)
+def test_a_change_of_a_single_image_or_channel_is_noticed(shape):
+    array = np.ones(shape, np.float32)
+    before = fingerprint(array)
+    for axis in (0, 3):
+        for i in range(shape[axis]):
+            place = (slice(None),) * axis + (i,)
+            array[place] = 2
+            assert fingerprint(array) != before, (axis, i)
+            array[place] = 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,8 +17,11 @@ THREADS = 4 if SIMULATED else 256
 
 MOST_BLOCKS = 1 if SIMULATED else 2048
 
-# Kernels run on the stream that CuPy works on: nobody has to wait before a launch.
+# Kernels run on the stream that CuPy works on: nobody has to wait before a launch. Some need one
+# block only, and NumPy's arrays are copied on purpose: no warnings of either.
 config.CUDA_ARRAY_INTERFACE_SYNC = 0
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+config.CUDA_WARN_ON_IMPLICIT_COPY = 0
 
 
 def launch(kernel, grid, block, *arguments) -> None:

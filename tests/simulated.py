@@ -45,6 +45,20 @@ def test_agrees_with_the_float64_reference(case, dtype):
     check_agreement(case, "numba_cuda", dtype)
 
 
+def test_an_infinite_gradient_of_batch_norm_in_evaluation_stays_where_it_is():
+    rng = np.random.default_rng(0)
+    x, gamma, beta = rng.standard_normal((5, 3)), rng.standard_normal(3), rng.standard_normal(3)
+    dy = rng.standard_normal((5, 3))
+    dy[2, 1] = np.inf
+    running = {"running_mean": np.zeros(3), "running_var": np.ones(3)}
+    gradients = []
+    for name in ("numpy", "numba_cuda"):
+        kernel = kernels.load("batch_norm", name)
+        _, saved = kernel.forward(x, gamma, beta, **running, training=False)
+        gradients.append(kernel.backward(dy, saved)[0])
+    np.testing.assert_allclose(*gradients)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_its_definition(nesterov):
     with mr.use("numba_cuda"):
@@ -95,6 +109,8 @@ BUGS = [
     ("conv2d", "row % wo * sw + j - pw", "row % wo * sw + j", "window shifted"),
     ("conv2d", "h < 0 or h % sh != 0", "h < 0", "stride left out in dx"),
     ("conv2d", "w % sw != 0 or w // sw >= dy.shape[2]", "w % sw != 0", "column beyond the image"),
+    ("conv2d", "range(terms * part // y.shape[0], end", "range(0, end", "parts overlap"),
+    ("batch_norm", "len(x) * part //", "0 * part //", "parts overlap"),
     ("conv2d", "for part in range(len(partial))", "for part in range(0)", "parts not added"),
     ("batch_norm", "len(x) * (part + 1)", "(len(x) - 1) * (part + 1)", "last row left out"),
     ("batch_norm", "half = ROWS // 2", "half = ROWS // 4", "a halving left out"),

@@ -1,5 +1,8 @@
 """The ladders: every version is right, and asks less of memory than the one before."""
 
+import shutil
+import sys
+
 import numpy as np
 import pytest
 
@@ -87,6 +90,7 @@ def test_nothing_is_counted_outside_and_the_rest_of_the_emulator_goes_on():
 def test_the_table_shows_that_coalescing_and_tiling_save_sectors(capsys):
     table = ladder_table("batch_norm")
     assert "v1 naive          CUDA C++    yes" in table and " NO" not in table
+    assert "?" not in table and "failed" not in table
     shares = [
         float(line.split(" x ")[0].split()[-1]) for line in table.splitlines() if " x " in line
     ]
@@ -95,11 +99,27 @@ def test_the_table_shows_that_coalescing_and_tiling_save_sectors(capsys):
     assert capsys.readouterr().out.strip() == table.strip()
 
 
+def test_a_simulator_that_fails_is_reported(monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    table = ladder_table("batch_norm")
+    assert "Numba's simulator failed: it ended without a word" in table and "?" in table
+
+
 BUGS = [
     ("matmul", "v1_naive", "k < terms", "k < terms - 1", "last term left out"),
     ("matmul", "v3_shared", "__syncthreads();  // everybody", "//", "overwritten too early"),
     ("matmul", "v4_registers", "down = t / 16 * 4", "down = t / 16", "rows of two threads overlap"),
     ("matmul", "v4_registers", "end % 4 == 0", "false", None),  # slower, but right
+    ("matmul", "v4_registers", "end % 4 == 0", "true", "load4 of misaligned rows"),
+    ("matmul", "v4_registers", "columns % 4 == 0", "true", "store4 of misaligned rows"),
+    (
+        "conv2d",
+        "v4_registers",
+        "&& filters % 4 == 0)\n            store4",
+        ")\n            store4",
+        "misaligned",
+    ),
+    ("batch_norm", "v4_registers", "channels % 4 == 0", "c + 3 < channels", "misaligned, too"),
     ("matmul", "v5_tensor_cores", "near + row + 8", "near + row", "half of a fragment"),
     ("conv2d", "v2_coalesced", "v >= width) continue", "false) continue", "halo of the next row"),
     ("conv2d", "v3_shared", "i - pad_h", "i", "window shifted"),
@@ -125,7 +145,7 @@ def test_a_bug_planted_into_a_ladder_is_caught(
     if meaning is None:
         check(name, rung)
         return
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, cuda.host.KernelError)):
         check(name, rung)
 
 

@@ -48,15 +48,15 @@ def test_the_command_line_knows_the_simulator():
 
 def test_the_simulator_is_never_chosen_by_auto():
     program = "from minires import backend; print(backend.default(), backend.problem('numba_cuda'))"
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-c", program]
     printed = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
     assert printed.split()[0] != "numba_cuda" and printed.split()[1] == "None"
 
 
 @pytest.fixture
-def compiled(monkeypatch):
-    """Launches compile for compute capability 9.0 instead; the PTX by kernel and types."""
+def compiled(monkeypatch, capability):
+    """Launches compile for a compute capability instead; the PTX by kernel and types."""
     import numba
     from numba import cuda
     from numba.cuda import dispatcher
@@ -67,16 +67,16 @@ def compiled(monkeypatch):
         def compile_it(*arguments):
             types = tuple(map(numba.typeof, arguments))
             if (kernel, types) not in ptx:
-                code, _ = cuda.compile_ptx(kernel.py_func, types, cc=(9, 0))
+                code, _ = cuda.compile_ptx(kernel.py_func, types, cc=capability)
                 ptx[kernel, types] = code
 
         return compile_it
 
     try:
-        cuda.compile_ptx(lambda x: None, (numba.float32[::1],), cc=(9, 0))
+        cuda.compile_ptx(lambda x: None, (numba.float32[::1],), cc=capability)
     except Exception as error:  # in many ways, if the libraries are not there
         pytest.skip(f"CUDA's compiler is not there (pip install 'numba-cuda[cu13]'): {error}")
-    device = SimpleNamespace(compute_capability=(9, 0))
+    device = SimpleNamespace(compute_capability=capability)
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
     monkeypatch.setattr(dispatcher.CUDADispatcher, "__getitem__", launch)
     monkeypatch.setattr(backend, "_current", "numba_cuda")
@@ -84,7 +84,10 @@ def compiled(monkeypatch):
     return ptx
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("dtype", "capability"),
+    [("float32", (7, 5)), ("float32", (8, 0)), ("float32", (9, 0)), ("float64", (9, 0))],
+)
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # nothing has been computed
 def test_all_kernels_compile_for_a_gpu(compiled, dtype):
     for case in CASES:
@@ -101,6 +104,7 @@ def test_all_kernels_compile_for_a_gpu(compiled, dtype):
             assert ".f64" not in code, f"{kernel.py_func.__qualname__} computes in double precision"
 
 
+@pytest.mark.parametrize("capability", [(7, 5), (9, 0)])
 def test_the_ladders_compile_for_a_gpu(compiled):
     for name in ladders.OPERATIONS:
         ladder = ladders.load(name)

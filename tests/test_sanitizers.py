@@ -22,10 +22,13 @@ FEW = (
     "conv2d-(2, 6, 6, 3)-(3, 3)-4-stride1-pad1",
     "batch_norm-(2, 3, 5, 3)-train-residual-relu",
     "cross_entropy-4-5-smoothing0.0",
+    "ladders",
 )
 TAIL = {"right": "row + i < rows && column + j < columns", "wrong": "true"}
 PROGRAM = """
+import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 sys.path.insert(0, {here!r})
 import numpy as np
@@ -33,6 +36,7 @@ from cases import CASES
 from test_backends import forward_and_backward
 import minires as mr
 from minires import cuda, kernels
+from minires.kernels import ladders
 backend, precision, right, wrong, path, chosen = {arguments!r}
 mr.use(backend)
 cuda.set_precision(precision)
@@ -44,20 +48,30 @@ if right:
     assert right in conv2d.KERNELS.source
     Path(path).write_text(conv2d.KERNELS.source.replace(right, wrong))
     conv2d.KERNELS = cuda.Module(Path(path), list(conv2d.KERNELS.signatures))
-own, count = set(kernels.own_kernels(backend)), 0
-for case in CASES:
-    if case.op in own and (not chosen or str(case) in chosen or case.op in chosen):
-        inputs = case.inputs(np.random.default_rng(0))
-        forward_and_backward(case, [array.astype(np.float32) for array in inputs])
-        count += 1
-if not chosen:
-    from minires.kernels import ladders
-    for name in ladders.OPERATIONS:
-        for rung in ladders.rungs(name):
-            for shape in ladders.load(name).SHAPES if rung.language == "CUDA C++" else ():
-                arrays = ladders.load(name).inputs(np.random.default_rng(0), shape)
-                rung.run(*(mr.backend.asarray(a) if hasattr(a, "dtype") else a for a in arrays))
-print("cases:", count)
+own = set(kernels.own_kernels(backend))
+cases = [c for c in CASES if c.op in own]
+cases = [c for c in cases if not chosen or str(c) in chosen or c.op in chosen]
+rungs = [  # those with barriers or four numbers at a time
+    (ladders.load(name), rung)
+    for name in ladders.OPERATIONS
+    for rung in ladders.rungs(name)
+    if rung.title >= "v3" and rung.path.suffix == ".cu" and (not chosen or "ladders" in chosen)
+]
+if backend == "emulator":  # compilers side by side
+    modules = [kernels.load(op, backend).KERNELS for op in sorted({{c.op for c in cases}})]
+    for ladder, rung in rungs:
+        launcher = importlib.import_module(ladder.__name__ + ".cuda")
+        modules.append(launcher.KERNELS[rung.path.stem])
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda module: module._host(), modules))
+for case in cases:
+    inputs = case.inputs(np.random.default_rng(0))
+    forward_and_backward(case, [array.astype(np.float32) for array in inputs])
+for ladder, rung in rungs:
+    for shape in ladder.SHAPES[: 2 if chosen else None]:
+        arrays = ladder.inputs(np.random.default_rng(0), shape)
+        rung.run(*(mr.backend.asarray(a) if hasattr(a, "dtype") else a for a in arrays))
+print("cases:", len(cases))
 """
 OVERRUN = """
 import sys

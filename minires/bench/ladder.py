@@ -17,7 +17,7 @@ from minires import backend, cuda
 from minires.kernels import ladders
 from minires.kernels.ladders import Rung
 
-REPEATS = 20
+ROUNDS, RUNS = 7, 20
 
 
 @dataclass
@@ -31,13 +31,16 @@ class Row:
         The largest one, relative to the largest result.
     counts : minires.cuda.Counts
     seconds : float
-        On a GPU: the median of 20 runs.
+        On a GPU: the median of ROUNDS means of RUNS runs.
+    problem : str
+        Why there is no error.
     """
 
     rung: Rung
     error: float | None = None
     counts: cuda.Counts | None = None
     seconds: float | None = None
+    problem: str = ""
 
 
 def tolerance(ladder, rung: Rung) -> float:
@@ -87,8 +90,9 @@ def _notes(ladder, rows: list[Row]) -> list[str]:
         "loads, stores: what the lanes of a warp ask for together; sectors: the pieces of 32 bytes",
         "that this touches; counted by the emulator, and what Numba-CUDA asks for is the same",
     ]
+    notes += sorted({f"Numba's simulator failed: {row.problem}" for row in rows if row.problem})
     if any(row.seconds is not None for row in rows):
-        return [*notes, f"on a GPU: {ladder.GPU_SIZE}, median of {REPEATS}"]
+        return [*notes, f"on a GPU: {ladder.GPU_SIZE}, median of {ROUNDS} x {RUNS} runs"]
     why = backend.problem("cupy")
     return [*notes, f"on a GPU: not timed, {why}" if why else ""]
 
@@ -106,8 +110,8 @@ def measure(name: str) -> list[Row]:
         if not is_numba and backend.problem("emulator") is None:
             with cuda.count() as row.counts:
                 row.error = error(ladder, row.rung, arrays)
-        if is_numba and row.rung.path.stem in simulated:
-            row.error = simulated[row.rung.path.stem]
+        if is_numba and not numba_on_gpu:
+            row.error, row.problem = simulated.get(row.rung.path.stem), simulated.get("problem", "")
         if numba_on_gpu if is_numba else on_gpu:
             _time(ladder, row)
     return rows
@@ -120,8 +124,8 @@ def error(ladder, rung: Rung, arrays) -> float:
     return float(np.abs(result - exact).max() / np.abs(exact).max())
 
 
-def simulate(name: str) -> dict[str, float]:
-    """The errors of the Numba-CUDA rungs on a small input, in Numba's simulator."""
+def simulate(name: str) -> dict:
+    """The errors of the Numba-CUDA rungs on a small input, in Numba's simulator; or its problem."""
     program = (
         "import json, numpy, sys\n"
         "from minires.bench.ladder import error\n"
@@ -137,7 +141,9 @@ def simulate(name: str) -> dict[str, float]:
         capture_output=True,
         text=True,
     )
-    return json.loads(result.stdout) if result.returncode == 0 else {}
+    if result.returncode:
+        return {"problem": (result.stderr.strip() or "it ended without a word").splitlines()[-1]}
+    return json.loads(result.stdout)
 
 
 def _time(ladder, row: Row) -> None:
@@ -149,11 +155,12 @@ def _time(ladder, row: Row) -> None:
     exact = ladder.reference(*host)
     row.error = float(np.abs(row.rung.run(*arrays).get() - exact).max() / np.abs(exact).max())
     times = []
-    for _ in range(REPEATS):
+    for _ in range(ROUNDS):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
         start.record()
-        row.rung.run(*arrays)
+        for _ in range(RUNS):  # one waits for the other on the GPU, not for Python
+            row.rung.run(*arrays)
         end.record()
         end.synchronize()
-        times.append(cupy.cuda.get_elapsed_time(start, end) / 1e3)
+        times.append(cupy.cuda.get_elapsed_time(start, end) / 1e3 / RUNS)
     row.seconds = statistics.median(times)

@@ -22,7 +22,7 @@ def run(name: str, x, w, stride, padding):
     ho, wo = map(output_size, x.shape[1:3], w.shape, stride, padding)
     y = array_module(x).empty((len(x), ho, wo, w.shape[3]), x.dtype)
     pixels, across, block = TILES[name]
-    grid = (-(-w.shape[3] // across), -(-(y.size // w.shape[3]) // pixels))
+    grid = (-(-(y.size // w.shape[3]) // pixels), -(-w.shape[3] // across))
     sizes = (*x.shape, ho, wo, *w.shape[:2], w.shape[3], *stride, *padding)
     KERNELS[name].launch("conv2d", grid, block, (x, w, y, *map(np.int32, sizes)))
     return y

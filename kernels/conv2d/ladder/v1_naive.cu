@@ -4,14 +4,14 @@
 // of 16 neighbouring pixels: addresses C numbers apart, each in a sector of 32 bytes of its own, of
 // which 4 are used. Writing is the same: one channel of 16 pixels.
 //
-// Fetched: 2 KH KW C numbers for each y, most of them with 28 bytes that nobody asked for.
+// Asked for: 2 KH KW C numbers for each y, those of x with 28 bytes each that nobody wants.
 #include "minires.cuh"
 
 __global__ void __launch_bounds__(256) conv2d(
     const float* __restrict__ x, const float* __restrict__ w, float* __restrict__ y, int images,
     int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
     int kernel_width, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
-    const int pixel = blockIdx.y * 16 + threadIdx.x, k = blockIdx.x * 16 + threadIdx.y;
+    const int pixel = blockIdx.x * 16 + threadIdx.x, k = blockIdx.y * 16 + threadIdx.y;
     if (pixel >= images * rows_out * columns_out || k >= filters) return;
     const int q = pixel % columns_out, p = pixel / columns_out % rows_out;
     const float* image = x + pixel / columns_out / rows_out * height * width * channels;

@@ -1,16 +1,17 @@
 // v2: neighbours read neighbours. The only change: threadIdx.x counts channels of y.
 //
-// Now the threads of a warp read 16 neighbouring numbers of the filter, two whole sectors, and all the
-// same number of x, which the memory hands to everybody at once; they write 16 neighbours.
+// Now the threads of a warp read 16 neighbouring numbers of the filter, two whole sectors, and two
+// numbers of x, one for each half of the warp, which the memory hands to 16 threads at once; they
+// write 16 neighbours.
 //
-// Fetched: still 2 KH KW C numbers for each y, but every byte of the filter's sectors is wanted.
+// Asked for: still 2 KH KW C numbers for each y, but every byte of the filter's sectors is wanted.
 #include "minires.cuh"
 
 __global__ void __launch_bounds__(256) conv2d(
     const float* __restrict__ x, const float* __restrict__ w, float* __restrict__ y, int images,
     int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
     int kernel_width, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
-    const int pixel = blockIdx.y * 16 + threadIdx.y, k = blockIdx.x * 16 + threadIdx.x;
+    const int pixel = blockIdx.x * 16 + threadIdx.y, k = blockIdx.y * 16 + threadIdx.x;
     if (pixel >= images * rows_out * columns_out || k >= filters) return;
     const int q = pixel % columns_out, p = pixel / columns_out % rows_out;
     const float* image = x + pixel / columns_out / rows_out * height * width * channels;

@@ -12,7 +12,7 @@ def run(x, w, stride, padding):
     """y = conv(x, w)."""
     ho, wo = map(output_size, x.shape[1:3], w.shape, stride, padding)
     y = array_module(x).empty((len(x), ho, wo, w.shape[3]), x.dtype)
-    grid = (-(-w.shape[3] // TILE), -(-(len(x) * ho * wo) // TILE))
+    grid = (-(-(len(x) * ho * wo) // TILE), -(-w.shape[3] // TILE))
     launch(conv2d, grid, (TILE, TILE), x, w, y, (*stride, *padding))
     return y
 
@@ -20,8 +20,8 @@ def run(x, w, stride, padding):
 @cuda.jit
 def conv2d(x, w, y, how):
     stride_h, stride_w, pad_h, pad_w = how
-    pixel = cuda.blockIdx.y * TILE + cuda.threadIdx.y
-    k = cuda.blockIdx.x * TILE + cuda.threadIdx.x
+    pixel = cuda.blockIdx.x * TILE + cuda.threadIdx.y
+    k = cuda.blockIdx.y * TILE + cuda.threadIdx.x
     images, rows_out, columns_out, filters = y.shape
     if pixel >= images * rows_out * columns_out or k >= filters:
         return

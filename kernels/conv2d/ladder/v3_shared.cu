@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(256) conv2d(
     SHARED(float, tile_x, TILE * TILE);
     SHARED(float, tile_w, TILE * TILE);
     const int across = threadIdx.x, down = threadIdx.y;
-    const int pixel = blockIdx.y * TILE + down, k = blockIdx.x * TILE + across;
+    const int pixel = blockIdx.x * TILE + down, k = blockIdx.y * TILE + across;
     const bool is_pixel = pixel < images * rows_out * columns_out;
     const int q = pixel % columns_out, p = pixel / columns_out % rows_out;
     const int image = pixel / columns_out / rows_out;

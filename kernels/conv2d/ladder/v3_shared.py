@@ -12,7 +12,7 @@ def run(x, w, stride, padding):
     """y = conv(x, w)."""
     ho, wo = map(output_size, x.shape[1:3], w.shape, stride, padding)
     y = array_module(x).empty((len(x), ho, wo, w.shape[3]), x.dtype)
-    grid = (-(-w.shape[3] // TILE), -(-(len(x) * ho * wo) // TILE))
+    grid = (-(-(len(x) * ho * wo) // TILE), -(-w.shape[3] // TILE))
     launch(conv2d, grid, (TILE, TILE), x, w, y, (*stride, *padding))
     return y
 
@@ -21,7 +21,7 @@ def run(x, w, stride, padding):
 def conv2d(x, w, y, how):
     stride_h, stride_w, pad_h, pad_w = how
     across, down = cuda.threadIdx.x, cuda.threadIdx.y
-    pixel, k = cuda.blockIdx.y * TILE + down, cuda.blockIdx.x * TILE + across
+    pixel, k = cuda.blockIdx.x * TILE + down, cuda.blockIdx.y * TILE + across
     images, rows_out, columns_out, filters = y.shape
     n, p, q = pixel // columns_out // rows_out, pixel // columns_out % rows_out, pixel % columns_out
     kernel_height, kernel_width, channels, _ = w.shape

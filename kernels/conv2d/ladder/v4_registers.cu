@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(256) conv2d(
     const int pixels = images * rows_out * columns_out;
     const int terms = kernel_height * kernel_width * channels;
     const int t = threadIdx.x, down = t / 16 * 4, across = t % 16 * 4;
-    const int first_pixel = blockIdx.y * TILE, first_filter = blockIdx.x * TILE;
+    const int first_pixel = blockIdx.x * TILE, first_filter = blockIdx.y * TILE;
     const int own = t / 4, pixel = first_pixel + own;  // whose window this thread fetches
     const int top = pixel / columns_out % rows_out * stride_h - pad_h;
     const int left = pixel % columns_out * stride_w - pad_w;

@@ -5,8 +5,8 @@
 //
 // A block has four warps with 16 pixels x 32 channels each: four of these products side by side.
 //
-// Fetched: 2 KH KW C (1/64 + 1/32) / 2 numbers for each y. What changes is the rate of arithmetic, and
-// the error: 2^-11 of each factor.
+// Fetched: KH KW C (1/64 + 1/32) numbers for each y, one by one, to keep the story short. What changes
+// is the rate of arithmetic, and the error: 2^-11 of each factor.
 #include "minires.cuh"
 
 constexpr int ROWS = 64, WIDTH = 32, STEP = 16;
@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(128) conv2d(
     SHARED(float, tile_w, STEP * (WIDTH + PAD));
     const int pixels = images * rows_out * columns_out;
     const int terms = kernel_height * kernel_width * channels;
-    const int first_pixel = blockIdx.y * ROWS, first_filter = blockIdx.x * WIDTH;
+    const int first_pixel = blockIdx.x * ROWS, first_filter = blockIdx.y * WIDTH;
     const int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
     float sums[WIDTH / 8][4] = {};
     for (int start = 0; start < terms; start += STEP) {

@@ -22,7 +22,7 @@ def run(name: str, a, b):
     (rows, terms), columns = a.shape, b.shape[1]
     c = array_module(a).empty((rows, columns), a.dtype)
     down, across, block = TILES[name]
-    grid = (-(-columns // across), -(-rows // down))
+    grid = (-(-rows // down), -(-columns // across))
     KERNELS[name].launch(
         "matmul", grid, block, (a, b, c, np.int32(rows), np.int32(columns), np.int32(terms))
     )

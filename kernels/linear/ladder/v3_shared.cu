@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(256) matmul(const float* __restrict__ a, const
     SHARED(float, tile_a, TILE * TILE);
     SHARED(float, tile_b, TILE * TILE);
     const int across = threadIdx.x, down = threadIdx.y;
-    const int row = blockIdx.y * TILE + down, column = blockIdx.x * TILE + across;
+    const int row = blockIdx.x * TILE + down, column = blockIdx.y * TILE + across;
     float sum = 0;
     for (int start = 0; start < terms; start += TILE) {
         const bool in_a = row < rows && start + across < terms;

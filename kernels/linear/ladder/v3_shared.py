@@ -11,14 +11,14 @@ TILE = 4 if SIMULATED else 16
 def run(a, b):
     """c = a b."""
     c = array_module(a).empty((len(a), b.shape[1]), a.dtype)
-    launch(matmul, (-(-b.shape[1] // TILE), -(-len(a) // TILE)), (TILE, TILE), a, b, c)
+    launch(matmul, (-(-len(a) // TILE), -(-b.shape[1] // TILE)), (TILE, TILE), a, b, c)
     return c
 
 
 @cuda.jit
 def matmul(a, b, c):
     across, down = cuda.threadIdx.x, cuda.threadIdx.y
-    row, column = cuda.blockIdx.y * TILE + down, cuda.blockIdx.x * TILE + across
+    row, column = cuda.blockIdx.x * TILE + down, cuda.blockIdx.y * TILE + across
     tile_a = cuda.shared.array((TILE, TILE), c.dtype)
     tile_b = cuda.shared.array((TILE, TILE), c.dtype)
     zero = c.dtype.type(0)

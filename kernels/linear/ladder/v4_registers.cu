@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(256) matmul(const float* __restrict__ a, const
     SHARED(float, tile_a, STEP * (TILE + PAD));  // transposed: a thread reads four rows of a column
     SHARED(float, tile_b, STEP * TILE);
     const int t = threadIdx.x, down = t / 16 * 4, across = t % 16 * 4;
-    const int first_row = blockIdx.y * TILE, first_column = blockIdx.x * TILE;
+    const int first_row = blockIdx.x * TILE, first_column = blockIdx.y * TILE;
     float sums[4][4] = {}, four[4];
     for (int start = 0; start < terms; start += STEP) {
         const int row = t / 4, term = t % 4 * 4;  // 64 rows of 16 numbers of a

@@ -5,7 +5,9 @@
 // memory to a function __tsan_read4, __tsan_write8 ... Here these functions are not
 // ThreadSanitizer's, but count. Accesses outside of the kernel's arrays (stacks, shared memory) are
 // left out. The lanes of a warp issue together what they do at the same place of the code for the
-// same time: the i-th access there of one lane goes with the i-th of the others.
+// same time: the i-th access there of one lane goes with the i-th of the others. Where lanes go
+// different ways (a padded pixel that only some of them skip), that is not quite what a GPU pairs: a
+// few per cent of the sectors.
 #pragma once
 #include <algorithm>
 #include <cstddef>

@@ -177,13 +177,20 @@ inline float __uint_as_float(unsigned bits) {
     memcpy(&value, &bits, sizeof value);
     return value;
 }
+EMULATOR_OWN inline void check_four(const void* p, void* where) {
+    if (uintptr_t(p) % 16)
+        emulator::fail(where, "four numbers are accessed at %zu bytes beyond a multiple of 16",
+                       size_t(uintptr_t(p) % 16));
+}
 EMULATOR_OWN inline float4 load4(const float* p) {
+    check_four(p, __builtin_return_address(0));
 #if defined(EMULATOR_COUNTED)
     emulator::announce(p, 16, false, __builtin_return_address(0));
 #endif
     return {p[0], p[1], p[2], p[3]};
 }
 EMULATOR_OWN inline void store4(float* p, float4 value) {
+    check_four(p, __builtin_return_address(0));
 #if defined(EMULATOR_COUNTED)
     emulator::announce(p, 16, true, __builtin_return_address(0));
 #endif

@@ -23,6 +23,9 @@ except ImportError:  # not on Windows
 
 HERE = Path(__file__).parent
 
+if "NUMBA_OPT" not in os.environ:  # LLVM's third level takes a sixth longer, for nothing
+    numba.config.OPT = type(numba.config.OPT)(2)
+
 
 @cache
 def cache_directory() -> str:

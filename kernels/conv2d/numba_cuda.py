@@ -19,7 +19,7 @@ from minires.kernels.numba_grid import SIMULATED, launch, visit
 TILE, STEP = (8, 64) if SIMULATED else (16, 32)
 """Results of a block down and across, terms that it has in shared memory at a time."""
 
-TERMS_PER_PART = 16 if SIMULATED else 2048
+TERMS_PER_PART = 32 if SIMULATED else 2048
 """Of the weight gradient's sum over all pixels: as many blocks share it as there are parts."""
 
 

@@ -10,6 +10,9 @@ GPU's. Every launch is checked against the kernel's signature first, on both end
 `include/minires.cuh` is what kernels include: what differs between the two ends, under one name.
 """
 
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -21,16 +24,59 @@ from minires.cuda.signature import LaunchError, Signature, parse
 
 __all__ = [
     "Counts",
+    "Launch",
     "LaunchError",
     "Module",
     "count",
     "element_type",
     "set_precision",
     "tensor_cores",
+    "watch",
 ]
 
 PRECISIONS = ("auto", "float32", "tf32")
 _precision = "auto"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a kernel, as it was asked for.
+
+    Attributes
+    ----------
+    module : Module
+    instance : str
+    grid, block : tuple of ints
+    arguments : tuple
+    dynamic_shared : int
+    traffic : (int, int) or None
+        Bytes read and bytes written, where the launcher states them.
+    """
+
+    module: "Module"
+    instance: str
+    grid: tuple
+    block: tuple
+    arguments: tuple
+    dynamic_shared: int = 0
+    traffic: tuple[int, int] | None = None
+
+    def run(self) -> None:
+        """Check it and execute it."""
+        self.module.execute(self)
+
+
+_watchers: list[Callable[[Launch], bool | None]] = []
+
+
+@contextmanager
+def watch(watcher: Callable[[Launch], bool | None]):
+    """Show every launch to `watcher` first; one for which it returns True is not executed."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
 
 
 class Module:
@@ -59,7 +105,15 @@ class Module:
         }
         self._hosts: dict[frozenset, HostModule] = {}
 
-    def launch(self, instance: str, grid, block, arguments, dynamic_shared: int = 0) -> None:
+    def launch(
+        self,
+        instance: str,
+        grid,
+        block,
+        arguments,
+        dynamic_shared: int = 0,
+        traffic: tuple[int, int] | None = None,
+    ) -> None:
         """Run a kernel.
 
         Parameters
@@ -72,6 +126,9 @@ class Module:
             C-contiguous arrays of the parameters' dtypes, and NumPy scalars (``np.int32(n)``).
         dynamic_shared : int
             Bytes of dynamic shared memory.
+        traffic : (int, int), optional
+            Bytes that the kernel reads and writes, each byte once. If not given: it reads all of
+            its arrays that are const and writes all that are not.
 
         Raises
         ------
@@ -84,7 +141,16 @@ class Module:
             raise LaunchError(
                 f"{self.name} was loaded without {instance}; it has {', '.join(self.signatures)}"
             )
-        grid, block = tuple(grid), tuple(block)
+        launch = Launch(
+            self, instance, tuple(grid), tuple(block), tuple(arguments), dynamic_shared, traffic
+        )
+        if not any([watcher(launch) for watcher in _watchers]):
+            launch.run()
+
+    def execute(self, launch: Launch) -> None:
+        """Check a launch, and run it on the end whose arrays it was given."""
+        instance, grid, block = launch.instance, launch.grid, launch.block
+        arguments, dynamic_shared = launch.arguments, launch.dynamic_shared
         signature = self.signatures[instance]
         signature.check(grid, block, arguments, dynamic_shared)
         on_host = [isinstance(a, np.ndarray) for a in arguments if not isinstance(a, np.generic)]

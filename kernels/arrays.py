@@ -71,3 +71,13 @@ def unbroadcast(gradient, shape: tuple[int, ...]):
         extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] != 1
     ]
     return gradient.sum(axis=(*range(extra), *stretched), keepdims=True).reshape(shape)
+
+
+def widened(x):
+    """x in a dtype to calculate with: half-length numbers as float32, others as they are."""
+    return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+
+
+def rounded(x, storage):
+    """x as it comes back from memory where it was kept as `storage`."""
+    return x if x.dtype == storage else x.astype(storage).astype(x.dtype)

@@ -20,7 +20,13 @@ import numpy as np
 
 from minires.cuda import host
 from minires.cuda.host import Counts, HostModule, count
-from minires.cuda.signature import LaunchError, Signature, parse
+from minires.cuda.signature import (
+    DTYPES,
+    MOST_DYNAMIC_SHARED,
+    LaunchError,
+    Signature,
+    parse,
+)
 
 __all__ = [
     "Counts",
@@ -29,12 +35,17 @@ __all__ = [
     "Module",
     "count",
     "element_type",
+    "most_shared",
     "set_precision",
+    "storage",
     "tensor_cores",
     "watch",
 ]
 
-PRECISIONS = ("auto", "float32", "tf32")
+PRECISIONS = ("auto", "float32", "tf32", "bf16", "fp16")
+HALF = {"bf16": "bfloat16", "fp16": "float16"}
+"""Precisions that keep images and their gradients in half the memory, and their dtypes."""
+
 _precision = "auto"
 
 
@@ -178,7 +189,22 @@ class Module:
 
 def element_type(array) -> str:
     """The C type of an array's elements, for the name of a template's instance."""
-    return {"float32": "float", "float64": "double"}[array.dtype.name]
+    return ELEMENT_TYPES[array.dtype.name]
+
+
+ELEMENT_TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "half16",
+    "bfloat16": "bfloat16",
+}
+
+
+def most_shared(array) -> int:
+    """Bytes of shared memory that a block can have where this array lies."""
+    if isinstance(array, np.ndarray):
+        return MOST_DYNAMIC_SHARED
+    return array.device.attributes["MaxSharedMemoryPerBlockOptin"]
 
 
 def set_precision(name: str) -> None:
@@ -189,17 +215,25 @@ def set_precision(name: str) -> None:
     name : str
         ``"float32"``: factors as they are. ``"tf32"``: factors rounded to 10 bits of mantissa, on
         tensor cores, sums in float32. ``"auto"``: tf32 on a GPU that can (compute capability 8.0),
-        float32 on the emulator.
+        float32 on the emulator. ``"bf16"``, ``"fp16"``: as auto, with images and their gradients in
+        half the memory (`storage`).
     """
     global _precision
     if name not in PRECISIONS:
         raise ValueError(f"precision is {', '.join(PRECISIONS)}, but not {name!r}")
+    if name == "bf16" and "bfloat16" not in DTYPES:
+        raise ValueError("precision bf16 needs the package ml_dtypes (pip install ml_dtypes)")
     _precision = name
+
+
+def storage() -> np.dtype:
+    """The dtype in which images and their gradients lie in memory: float32, or as `HALF` says."""
+    return DTYPES[ELEMENT_TYPES[HALF.get(_precision, "float32")]]
 
 
 def tensor_cores(array) -> bool:
     """Whether products of arrays like this one go through tensor cores."""
-    if array.dtype != np.float32 or _precision == "float32":
+    if array.dtype == np.float64 or _precision == "float32":
         return False
     able = isinstance(array, np.ndarray) or int(array.device.compute_capability) >= 80
     if _precision == "tf32" and not able:

@@ -4,6 +4,7 @@ Parsed from the source, so that a launch can be checked, in words, before a GPU 
 argument with garbage.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass
 from math import prod
@@ -21,8 +22,16 @@ DTYPES = {
     "unsigned char": np.uint8,
     "signed char": np.int8,
     "bool": np.bool_,
+    "half16": np.float16,
 }
 """The C types that a kernel's parameters may have."""
+
+with contextlib.suppress(ImportError):  # NumPy itself has no bfloat16
+    import ml_dtypes
+
+    DTYPES["bfloat16"] = ml_dtypes.bfloat16
+
+DTYPES = {name: np.dtype(dtype) for name, dtype in DTYPES.items()}
 
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 MOST_DYNAMIC_SHARED = 227 << 10
@@ -147,7 +156,7 @@ def _parameter(text: str, given: dict[str, str], kernel: str) -> Parameter:
         raise LaunchError(
             f"{kernel}: parameter {name} has type {kind!r}; known are {', '.join(DTYPES)}"
         )
-    return Parameter(name, np.dtype(DTYPES[kind]), is_array, is_array and "const" not in words)
+    return Parameter(name, DTYPES[kind], is_array, is_array and "const" not in words)
 
 
 def _without_comments(source: str) -> str:

@@ -104,6 +104,27 @@ EMULATOR_OWN inline void mma_m16n8k8_tf32(float* d, const uint32_t* a, const uin
     for (int i = 0; i < 4; i++) d[i] = result[i];
 }
 
+// IEEE binary16 and back, for processors that do not know it.
+inline float widen_half(uint16_t bits) {
+    int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    float size = exponent == 0    ? std::ldexp(float(mantissa), -24)
+                 : exponent == 31 ? (mantissa ? NAN : INFINITY)
+                                  : std::ldexp(float(mantissa + 1024), exponent - 25);
+    return bits >> 15 ? -size : size;
+}
+
+inline uint16_t narrow_half(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint16_t sign = bits >> 16 & 0x8000;
+    if (x != x) return sign | 0x7e00;
+    float size = std::fabs(x);
+    if (size >= 65520.0f) return sign | 0x7c00;  // nearer to infinity than to the largest
+    int exponent = size < std::ldexp(1.0f, -14) ? -14 : std::ilogb(size);
+    int steps = int(std::nearbyint(std::ldexp(size, 10 - exponent)));  // ties to even
+    return sign | uint16_t((exponent + 14 << 10) + steps);  // the leading bit adds 1 to the exponent
+}
+
 }  // namespace emulator
 
 #define threadIdx (emulator::me()->index)
@@ -119,6 +140,7 @@ EMULATOR_OWN inline void __syncwarp(unsigned mask = ~0u) {
     emulator::wait(
         emulator::IN_WARP_OPERATION, mask, emulator::SYNCWARP, __builtin_return_address(0));
 }
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 template <class T>
 __forceinline__ T __shfl_sync(unsigned mask, T value, int lane, int width = 32) {
     unsigned own = emulator::me()->lane;

@@ -1,0 +1,437 @@
+"""Launches the kernels of `cuda.cu`, on a GPU or on the emulator.
+
+The launches are functions of their own, of which `basic_block` is made, too. A batch norm travels
+between them as `norm` and `through` (6, channels), rows MEAN, INV_STD, SCALE, SHIFT, OF_A, CONSTANT
+of `cuda.cu`; the last two are there after the backward's sums only.
+
+saved = ("composed", what the operations saved), or ("fused", x, w, a, norm, stride, training)
+"""
+
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda import Module, element_type, most_shared, tensor_cores
+from minires.cuda.signature import DTYPES
+from minires.kernels.arrays import array_module
+from minires.kernels.batch_norm import cuda as batch_norm
+from minires.kernels.conv2d import cuda as conv2d
+from minires.kernels.conv_norm_relu.reference import compose, compose_backward
+from minires.kernels.grid import MOST_BLOCKS, THREADS
+
+RESULTS, KERNEL, TAPS, GAP, WEIGHTS_GAP = 4096, 3, 9, 4, 8  # as in cuda.cu
+WIDTHS = (16, 32, 64)
+SCRATCH = 2304
+"""Numbers of shared memory that sums over pixels need; they lie where the weights were."""
+
+STAGED = 4608
+"""Weights in shared memory at a time, at most (but one tap of the filter in any case)."""
+
+MOST_PARTS = 128
+"""Parts of a weight gradient, at most: a block each, about as many as a GPU has multiprocessors."""
+
+FUSED_RESULTS = 1024
+"""C * K up to which dx and dw come from one launch: a block then has all of dw in its registers."""
+
+BANDS_PER_PART = 8
+"""Of a larger weight gradient, whose parts are not to outweigh what is read for it."""
+
+PIXELS_PER_PART = 256
+
+Kind = tuple[str, str, str]
+"""Template arguments: elements in memory, numbers calculated with, whether on tensor cores."""
+
+KERNELS: dict[Kind, Module] = {
+    (s, t, tensor): Module(
+        Path(__file__).parent / "cuda.cu",
+        [
+            f"{kernel}<{s}, {t}, {width}, {tensor}>"
+            for kernel in ("convolve", "gradients")
+            for width in WIDTHS
+        ]
+        + [f"{kernel}<{s}, {t}>" for kernel in ("join", "masked_sums")]
+        + [f"{kernel}<{t}>" for kernel in ("use_running_statistics", "sum_parts")],
+    )
+    for s, t in (
+        ("float", "float"),
+        ("double", "double"),
+        ("half16", "float"),
+        ("bfloat16", "float"),
+    )
+    for tensor in ("false", "true")
+    if s in DTYPES and not (t == "double" and tensor == "true")
+}
+
+
+def forward(x, w, gamma, beta, *, running, stride, padding, training, momentum, eps):
+    """y and what backward needs; see the contract in `__init__.py`."""
+    options = {"training": training, "momentum": momentum, "eps": eps}
+    if not serves(x, x.shape, w, stride, padding, *running):
+        options |= {"running": running, "stride": stride, "padding": padding}
+        y, saved = compose(conv2d, batch_norm, x, w, gamma, beta, **options)
+        return y, ("composed", saved)
+    a, norm = convolve(x, None, w, stride[0], gamma, beta, running, **options)
+    return join(a, norm), ("fused", x, w, a, norm, stride[0], training)
+
+
+def backward(dy, saved, needs=(True,) * 4):
+    """(dx, dw, dgamma, dbeta)."""
+    how, *saved = saved
+    if how == "composed":
+        return compose_backward(conv2d, batch_norm, dy, saved[0], needs)
+    x, w, a, norm, stride, training = saved
+    _, dgamma, dbeta, through = masked_sums(dy, a, None, norm, training)
+    options = {"masked": True, "training": training, "with_dx": needs[0]}
+    dx, dw, _ = gradients(dy, a, through, x, None, w, stride, **options)
+    (dw,) = sum_parts(dw)
+    return dx, dw, dgamma, dbeta
+
+
+def serves(x, shape, w, stride, padding, *running) -> bool:
+    """Whether these kernels convolve an array like x, of this shape; if not, the plain ones do.
+
+    Raises
+    ------
+    TypeError
+        If x is of half length, which only these kernels can compute with.
+    """
+    channels, outputs = shape[3], w.shape[3]
+    able = (
+        0 not in shape
+        and w.shape[:2] == (KERNEL, KERNEL)
+        and tuple(padding) == (1, 1)
+        and stride[0] == stride[1]
+        and outputs in WIDTHS
+        and (channels in WIDTHS or channels <= 8)
+        and all(array.dtype == w.dtype for array in running)
+        and _plan_for(x, shape, w, stride[0]).possible
+    )
+    if not able and x.dtype.itemsize == 2:
+        raise TypeError(
+            f"half storage ({x.dtype}) needs 3x3 filters with padding 1, equal strides, 16, 32 or "
+            f"64 channels (up to 8 at the input of a net) and at most {RESULTS} / channels pixels "
+            f"in a row, but x is {shape}, w {w.shape}, stride {stride}, padding {padding}"
+        )
+    return able
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How large bands and shared memory are, for a convolution and for its gradients.
+
+    forward and backward are (rows of a band, taps of the filter that are staged at a time, bytes of
+    shared memory), or None if that much is not there; `width` is that of the gradients' tiles,
+    `fused` whether one launch computes dx and dw.
+    """
+
+    rows: int
+    columns: int
+    width: int
+    fused: bool
+    forward: tuple[int, int, int] | None
+    backward: tuple[int, int, int] | None
+
+    @property
+    def possible(self) -> bool:
+        return self.forward is not None and self.backward is not None
+
+
+def _plan_for(x, shape, w, stride: int) -> _Plan:
+    return _plan(*shape[1:], w.shape[3], stride, w.itemsize, most_shared(x))
+
+
+@cache
+def _plan(height, width, channels, outputs, stride, size, most) -> _Plan:
+    rows, columns = (height - 1) // stride + 1, (width - 1) // stride + 1
+    padded, tile = -(-channels // 8) * 8, max(16, channels)
+    forward = _largest_band(
+        RESULTS // outputs // columns,
+        lambda band: (
+            ((band - 1) * stride + KERNEL) * ((columns - 1) * stride + KERNEL) * (padded + GAP)
+        ),
+        padded * (outputs + WEIGHTS_GAP),
+        size,
+        most,
+    )
+    backward = _largest_band(
+        RESULTS // tile // width,
+        lambda band: (
+            (band + KERNEL - 1) * (width + KERNEL - 1) * (outputs + GAP)
+            + -(-band * width // 8) * 8 * (tile + GAP)
+        ),
+        outputs * (tile + WEIGHTS_GAP),
+        size,
+        most,
+    )
+    return _Plan(rows, columns, tile, tile * outputs <= FUSED_RESULTS, forward, backward)
+
+
+def _largest_band(band: int, tile, tap: int, size: int, most: int):
+    """The largest number of rows, up to `band`, for which shared memory suffices; or None.
+
+    `tile(rows)` and `tap` are numbers of elements: of the tiles, and of one tap of the filter.
+    """
+    taps = min(TAPS, max(1, STAGED // tap))
+    while band > 0:
+        needed = (tile(band) + max(SCRATCH, taps * tap)) * size
+        if needed <= most:
+            return band, taps, needed
+        band //= 2
+    return None
+
+
+def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, eps):
+    """(a, a's norm): a = conv(x, w); x is normalised by `norm` and clipped first, if given."""
+    xp, plan, kind = array_module(x), _plan_for(x, x.shape, w, stride), _kind(x)
+    images, height, width, channels = x.shape
+    rows, columns = plan.rows, plan.columns
+    outputs = w.shape[3]
+    band, taps, shared = plan.forward
+    blocks = images * -(-rows // band)
+    a = xp.empty((images, rows, columns, outputs), x.dtype)
+    norm_out, (mean, var) = xp.empty((6, outputs), w.dtype), running
+    parts = xp.empty((2, blocks if training else 0, outputs), w.dtype)
+    per_channel = outputs * w.itemsize
+    if not training:
+        KERNELS[kind].launch(
+            f"use_running_statistics<{kind[1]}>",
+            (-(-outputs // THREADS),),
+            (THREADS,),
+            (mean, var, gamma, beta, norm_out, np.int32(outputs), np.float64(eps)),
+            traffic=(4 * per_channel, 4 * per_channel),
+        )
+    read = (
+        _bytes(x, w)
+        + (0 if norm is None else _bytes(norm[:3]))
+        + training * (_bytes(parts) + 4 * per_channel)
+    )
+    written = _bytes(a) + training * (_bytes(parts) + 6 * per_channel)
+    _launch(
+        kind,
+        f"convolve<{kind[0]}, {kind[1]}, {outputs}, {kind[2]}>",
+        (blocks,),
+        (
+            x,
+            w if norm is None else norm,
+            w,
+            a,
+            parts[0],
+            parts[1],
+            _arrived(x),
+            gamma,
+            beta,
+            mean,
+            var,
+            norm_out,
+            *_integers(height, width, channels, rows, columns, stride, band, taps),
+            *_flags(norm is not None, training),
+            np.float64(momentum),
+            np.float64(eps),
+        ),
+        shared,
+        (read, written),
+    )
+    return a, norm_out
+
+
+def join(b, norm, x=None, stride: int = 1):
+    """y = relu(batch_norm(b) + x), x by option A's shortcut where its shape is another."""
+    y = array_module(b).empty(b.shape, b.dtype)
+    kind, channels = _kind(b), b.shape[3]
+    height, width, narrower = (b if x is None else x).shape[1:]
+    residual = 0 if x is None else x.nbytes if stride == 1 else x[:, ::stride, ::stride].nbytes
+    KERNELS[kind].launch(
+        f"join<{kind[0]}, {kind[1]}>",
+        (min(MOST_BLOCKS, -(-b.size // (4 * THREADS))),),
+        (THREADS,),
+        (
+            b,
+            norm,
+            b if x is None else x,
+            y,
+            np.int64(b.size),
+            *_integers(*b.shape[1:3], channels, height, width, narrower, stride),
+            np.bool_(x is not None),
+        ),
+        traffic=(b.nbytes + residual + 3 * channels * norm.itemsize, y.nbytes),
+    )
+    return y
+
+
+def masked_sums(dy, b, y, norm, training: bool):
+    """(du, dgamma, dbeta, through) of y = relu(batch_norm(b) ...); du is None where y is."""
+    xp, kind, channels = array_module(b), _kind(b), b.shape[3]
+    pixels = b.size // channels
+    parts = max(1, min(4 * MOST_PARTS, pixels // PIXELS_PER_PART))
+    du = None if y is None else xp.empty(b.shape, b.dtype)
+    sums, through = xp.empty((2, parts, channels), norm.dtype), xp.empty(norm.shape, norm.dtype)
+    dgamma, dbeta = xp.empty(channels, norm.dtype), xp.empty(channels, norm.dtype)
+    _launch(
+        kind,
+        f"masked_sums<{kind[0]}, {kind[1]}>",
+        (parts,),
+        (
+            dy,
+            b,
+            b if y is None else y,
+            norm,
+            xp.empty(0, b.dtype) if du is None else du,
+            sums,
+            _arrived(b),
+            dgamma,
+            dbeta,
+            through,
+            *_integers(pixels, channels),
+            *_flags(y is not None, training),
+        ),
+        0,
+        (_bytes(dy, b, y, norm[:4], sums), _bytes(du, sums, dgamma, dbeta, through)),
+    )
+    return du, dgamma, dbeta, through
+
+
+def gradients(
+    du,
+    a,
+    through,
+    x,
+    norm,
+    w,
+    stride: int,
+    *,
+    training: bool,
+    addend=None,
+    masked: bool = False,
+    with_dx: bool = True,
+):
+    """(dx or None, parts of dw, sums) of a = conv(x, w), from du behind a's batch norm.
+
+    With `norm`, x was normalised by it and clipped as it was read: dx is then the gradient before
+    that ReLU, and sums = (dgamma, dbeta, through) of that batch norm. Without, `addend` is added to
+    dx: the gradient that comes through the shortcut. `sum_parts` makes dw out of its parts.
+    """
+    xp, plan, kind = array_module(x), _plan_for(x, x.shape, w, stride), _kind(x)
+    images, height, width, channels = x.shape
+    outputs = w.shape[3]
+    band, taps, shared = plan.backward
+    bands = images * -(-height // band)
+    fused = plan.fused and with_dx
+    parts = max(1, min(MOST_PARTS, bands if plan.fused else bands // BANDS_PER_PART))
+    partial = xp.empty((parts, *w.shape), w.dtype)
+    dx = xp.empty(x.shape, x.dtype) if with_dx else None
+    sums = xp.empty((2, bands if norm is not None else 0, channels), w.dtype)
+    dgamma, dbeta = xp.empty(channels, w.dtype), xp.empty(channels, w.dtype)
+    through_out = xp.empty((6, channels), w.dtype)
+    addend_is = 0 if addend is None else 1 if addend.shape == x.shape else 2
+    names = f"{kind[0]}, {kind[1]}, {plan.width}, {kind[2]}"
+    factors = _bytes(du, a, through)
+
+    def launch(grid, dx_too: bool, dw_too: bool):
+        finishes = dx_too and norm is not None
+        read = factors + (0 if norm is None else _bytes(norm[: 4 if finishes else 3]))
+        read += x.nbytes * (dw_too or finishes)
+        read += dx_too * _bytes(w, addend[..., :channels] if addend_is == 2 else addend)
+        read += finishes * _bytes(sums)
+        written = dx_too * _bytes(dx) + dw_too * partial.nbytes
+        written += finishes * _bytes(sums, dgamma, dbeta, through_out)
+        _launch(
+            kind,
+            f"gradients<{names}>",
+            grid,
+            (
+                du,
+                a,
+                through,
+                x,
+                w if norm is None else norm,
+                w,
+                x if dx is None else dx,
+                x if addend is None else addend,
+                sums,
+                _arrived(x),
+                dgamma,
+                dbeta,
+                through_out,
+                partial,
+                *_integers(images, height, width, channels, plan.rows, plan.columns, outputs),
+                *_integers(stride, band, taps, addend_is),
+                *_flags(masked, norm is not None, dx_too, dw_too, training),
+            ),
+            shared,
+            (read, written),
+        )
+
+    if with_dx:
+        launch((parts if fused else bands,), True, fused)
+    if not fused:
+        pairs = plan.width // 16 * (outputs // 8)
+        launch((parts, max(1, pairs // 8)), False, True)
+    return dx, partial, (dgamma, dbeta, through_out)
+
+
+def sum_parts(*partials):
+    """The sums of one or two arrays (parts, ...) over their first axes, in one launch."""
+    first, second = partials[0], partials[-1]
+    xp = array_module(first)
+    totals = [xp.empty(partial.shape[1:], partial.dtype) for partial in partials]
+    sizes = totals[0].size, totals[-1].size * (len(partials) - 1)
+    kind = next(kind for kind in KERNELS if kind[1] == element_type(first))
+    KERNELS[kind].launch(
+        f"sum_parts<{kind[1]}>",
+        (-(-sum(sizes) // THREADS),),
+        (THREADS,),
+        (
+            first,
+            totals[0],
+            *_integers(len(first), sizes[0]),
+            second,
+            totals[-1],
+            *_integers(len(second), sizes[1]),
+        ),
+        traffic=(_bytes(*partials), _bytes(*totals)),
+    )
+    return totals
+
+
+def _kind(x) -> Kind:
+    storage = element_type(x)
+    numbers = "double" if storage == "double" else "float"
+    return storage, numbers, "true" if tensor_cores(x) else "false"
+
+
+_counters = threading.local()
+
+
+def _arrived(x):
+    """A zero, for the blocks of a launch to count themselves: see `is_last`."""
+    xp = array_module(x)
+    device = None if xp is np else x.device.id
+    of_device = _counters.__dict__.setdefault("of_device", {})
+    if device not in of_device:
+        of_device[device] = xp.zeros(1, np.uint32)
+    return of_device[device]
+
+
+def _launch(kind: Kind, instance: str, grid, arguments, shared: int, traffic) -> None:
+    """A launch whose blocks count themselves. If it fails, the counter is no longer zero."""
+    try:
+        KERNELS[kind].launch(instance, grid, (THREADS,), arguments, shared, traffic)
+    except Exception:
+        _counters.__dict__.clear()
+        raise
+
+
+def _bytes(*arrays) -> int:
+    """Of those that are there."""
+    return sum(array.nbytes for array in arrays if hasattr(array, "nbytes"))
+
+
+def _integers(*values) -> tuple[np.int32, ...]:
+    return tuple(np.int32(value) for value in values)
+
+
+def _flags(*values) -> tuple[np.bool_, ...]:
+    return tuple(np.bool_(value) for value in values)

@@ -4,10 +4,14 @@ Each operation is a short Function, which names its folder in `kernels/` (there 
 and the derivation of the backward), and a function that checks what a student gets wrong.
 """
 
+from math import prod
+
 import numpy as np
 
 from minires import backend
+from minires.cuda import HALF
 from minires.function import Function
+from minires.kernels.arrays import output_size
 from minires.tensor import Tensor, as_tensor
 
 
@@ -17,6 +21,10 @@ class Conv2d(Function):
 
 class BatchNorm(Function):
     op = "batch_norm"
+
+
+class ConvNormReLU(Function):
+    op = "conv_norm_relu"
 
 
 class BasicBlock(Function):
@@ -132,12 +140,72 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: x must be (..., C) with at least 2 axes, but is {x.shape}")
     statistics = {"running_mean": running_mean, "running_var": running_var}
-    _check_normalization("batch_norm", x, training, gamma=inputs[1], beta=inputs[2], **statistics)
+    _check_normalization(
+        "batch_norm", x.shape, training, gamma=inputs[1], beta=inputs[2], **statistics
+    )
     if residual is not None and inputs[3].shape != x.shape:
         raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
     return BatchNorm(
         **statistics, training=bool(training), momentum=momentum, eps=eps, relu=bool(relu)
     )(*inputs)
+
+
+def conv_norm_relu(
+    x,
+    w,
+    gamma,
+    beta,
+    running,
+    training: bool,
+    stride=1,
+    padding=0,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`relu(batch_norm(conv2d(x, w)))`, fused.
+
+    Parameters
+    ----------
+    x : Tensor (N, H, W, Cin), float32 or float64
+        Or of half length, float16 or bfloat16, with all else in float32: see
+        `kernels/conv_norm_relu`.
+    w : Tensor (KH, KW, Cin, Cout)
+    gamma, beta : Tensor (Cout,)
+    running : pair of arrays (Cout,)
+        running_mean and running_var, see `batch_norm`; so are momentum and eps.
+    stride, padding : int or pair (for H, for W)
+
+    Returns
+    -------
+    Tensor (N, Ho, Wo, Cout), the dtype of x
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes or dtypes do not match, or a training batch has one value per channel.
+    """
+    op = "conv_norm_relu"
+    x, w, gamma, beta = _stored(op, x, w=w, gamma=gamma, beta=beta)
+    stride, padding = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
+    _rank(op, "x", x, "(N,H,W,C)")
+    _rank(op, "w", w, "(KH,KW,Cin,Cout)")
+    if x.shape[3] != w.shape[2]:
+        raise ValueError(f"{op}: x is {x.shape} but w {w.shape} expects {w.shape[2]} channels")
+    _fits(op, x, w.shape[:2], padding)
+    mean, var = running
+    rows, columns = (
+        output_size(*sizes) for sizes in zip(x.shape[1:3], w.shape, stride, padding, strict=False)
+    )
+    named = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var}
+    _check_normalization(op, (len(x), rows, columns, w.shape[3]), training, **named)
+    return ConvNormReLU(
+        running=tuple(running),
+        stride=stride,
+        padding=padding,
+        training=bool(training),
+        momentum=momentum,
+        eps=eps,
+    )(x, w, gamma, beta)
 
 
 def basic_block(
@@ -153,27 +221,34 @@ def basic_block(
     training: bool,
     momentum: float = 0.1,
     eps: float = 1e-5,
-    identity: bool = True,
+    shortcut: bool = True,
+    stride: int = 1,
 ) -> Tensor:
-    """Two convolutions with batch norm and ReLU and the identity shortcut around them, fused.
+    """Two convolutions with batch norm and ReLU and the shortcut around them, fused.
 
     What `batch_norm(conv2d(relu(batch_norm(conv2d(x, w1))), w2), residual=x)` and a ReLU compute
     (He et al. 2015, figure 2), without writing every intermediate image to memory.
 
     Parameters
     ----------
-    x : Tensor (N, H, W, C), float32 or float64
-    w1, w2 : Tensor (KH, KW, C, C), KH and KW odd
-        Stride 1, padded so that the shape stays.
+    x : Tensor (N, H, W, Cin), float32 or float64
+        Or of half length, float16 or bfloat16, with all else in float32: see
+        `kernels/conv_norm_relu`.
+    w1 : Tensor (KH, KW, Cin, C), KH and KW odd
+        Padded so that at stride 1 the shape stays.
+    w2 : Tensor (KH, KW, C, C)
     gamma1, beta1, gamma2, beta2 : Tensor (C,)
     running1, running2 : pair of arrays (C,)
         running_mean and running_var of each batch norm, see `batch_norm`; so are the next three.
-    identity : bool
-        Add x before the last ReLU; without, it is the same part of a plain net.
+    shortcut : bool
+        Add x before the last ReLU, by option A where the shape changes; without, it is the same
+        part of a plain net.
+    stride : int
+        Of the first convolution.
 
     Returns
     -------
-    Tensor (N, H, W, C)
+    Tensor (N, ceil(H / stride), ceil(W / stride), C), the dtype of x
 
     Raises
     ------
@@ -182,32 +257,41 @@ def basic_block(
     """
     parameters = {"w1": w1, "gamma1": gamma1, "beta1": beta1}
     parameters |= {"w2": w2, "gamma2": gamma2, "beta2": beta2}
-    inputs = _floats("basic_block", x=x, **parameters)
-    x = inputs[0]
+    inputs = _stored("basic_block", x, **parameters)
+    x, w1, *_ = inputs
     _rank("basic_block", "x", x, "(N,H,W,C)")
-    for name, w in (("w1", inputs[1]), ("w2", inputs[4])):
-        if w.ndim != 4 or w.shape[2:] != (x.shape[3],) * 2 or 0 in (w.shape[0] % 2, w.shape[1] % 2):
+    stride, _ = pair("basic_block", "stride", stride, 1)
+    _rank("basic_block", "w1", w1, "(KH,KW,Cin,C)")
+    channels = w1.shape[3]
+    for name, w, expected in (("w1", w1, x.shape[3]), ("w2", inputs[4], channels)):
+        odd = w.ndim == 4 and w.shape[0] % 2 == w.shape[1] % 2 == 1
+        if not odd or w.shape[2:] != (expected, channels):
             raise ValueError(
-                f"basic_block: {name} must be (KH,KW,C,C), KH and KW odd, with C = {x.shape[3]} "
-                f"for x {x.shape}, but is {w.shape}"
+                f"basic_block: {name} must be (KH,KW,{expected},{channels}), KH and KW odd, for x "
+                f"{x.shape} and w1 {w1.shape}, but is {w.shape}"
             )
-    if inputs[1].shape != inputs[4].shape:
+    if w1.shape[:2] != inputs[4].shape[:2]:
         raise ValueError(
-            f"basic_block: w1 and w2 must have one shape, but are {inputs[1].shape} and "
-            f"{inputs[4].shape}"
+            f"basic_block: w1 and w2 must be of one size, but are {w1.shape} and {inputs[4].shape}"
         )
+    if shortcut and channels < x.shape[3]:
+        raise ValueError(
+            f"basic_block: the shortcut cannot pad {x.shape[3]} channels to {channels}"
+        )
+    y_shape = (len(x), -(-x.shape[1] // stride), -(-x.shape[2] // stride), channels)
     for i, running in ((1, running1), (2, running2)):
         mean, var = running
         named = {f"gamma{i}": inputs[3 * i - 1], f"beta{i}": inputs[3 * i]}
         named |= {f"running_mean{i}": mean, f"running_var{i}": var}
-        _check_normalization("basic_block", x, training, **named)
+        _check_normalization("basic_block", y_shape, training, **named)
     return BasicBlock(
         running1=tuple(running1),
         running2=tuple(running2),
         training=bool(training),
         momentum=momentum,
         eps=eps,
-        identity=bool(identity),
+        shortcut=bool(shortcut),
+        stride=stride,
     )(*inputs)
 
 
@@ -295,8 +379,8 @@ def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
 
 
 def global_avg_pool2d(x) -> Tensor:
-    """Mean over the pixels: x (N,H,W,C) -> (N,C)."""
-    (x,) = _floats("global_avg_pool2d", x=x)
+    """Mean over the pixels: x (N,H,W,C) -> (N,C), float32 if x is of half length."""
+    (x,) = _stored("global_avg_pool2d", x)
     _rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
     return GlobalAvgPool2d()(x)
 
@@ -361,7 +445,11 @@ def _floats(op: str, **tensors) -> tuple[Tensor, ...]:
     first_name, first = next(iter(inputs.items()))
     for name, tensor in inputs.items():
         if tensor.dtype not in (np.float32, np.float64):
-            raise TypeError(f"{op}: {name} must be float32 or float64, but is {tensor.dtype}")
+            half = tensor.dtype.name in HALF.values()
+            raise TypeError(
+                f"{op}: {name} must be float32 or float64, but is {tensor.dtype}"
+                + " (half storage is for the fused operations and global_avg_pool2d)" * half
+            )
         if tensor.dtype != first.dtype:
             raise TypeError(
                 f"{op}: {name} is {tensor.dtype} but {first_name} is {first.dtype}; they must agree"
@@ -369,8 +457,23 @@ def _floats(op: str, **tensors) -> tuple[Tensor, ...]:
     return tuple(inputs.values())
 
 
-def _check_normalization(op: str, x: Tensor, training: bool, **per_channel) -> None:
-    channels = x.shape[-1]
+def _stored(op: str, x, **parameters) -> tuple[Tensor, ...]:
+    """x, which may be of half length, and its parameters: float32 then, else of the dtype of x."""
+    x = as_tensor(x)
+    if x.dtype.name not in HALF.values():
+        return _floats(op, x=x, **parameters)
+    parameters = _floats(op, **parameters) if parameters else ()
+    if parameters and parameters[0].dtype != np.float32:
+        raise TypeError(
+            f"{op}: x is {x.dtype}, so that all parameters must be float32, but they are "
+            f"{parameters[0].dtype}"
+        )
+    return x, *parameters
+
+
+def _check_normalization(op: str, shape: tuple, training: bool, **per_channel) -> None:
+    """`shape` is that of what is normalised."""
+    channels = shape[-1]
     for name, value in per_channel.items():
         if not isinstance(value, Tensor) and not backend.is_array(value):
             raise TypeError(
@@ -381,12 +484,12 @@ def _check_normalization(op: str, x: Tensor, training: bool, **per_channel) -> N
     for name, value in per_channel.items():
         if value.shape != (channels,):
             raise ValueError(
-                f"{op}: {name} must have one value per channel, ({channels},) for x "
-                f"{x.shape}, but is {value.shape}"
+                f"{op}: {name} must have one value per channel, ({channels},) for {shape}, but is "
+                f"{value.shape}"
             )
-    if training and x.size // channels < 2:
+    if training and prod(shape[:-1]) < 2:
         raise ValueError(
-            f"{op}: training needs more than one value per channel, but x is {x.shape}: the "
+            f"{op}: training needs more than one value per channel, but normalises {shape}: the "
             f"variance of a single value is zero; use a larger batch or evaluation mode"
         )
 

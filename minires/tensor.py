@@ -62,7 +62,7 @@ class Tensor:
 
     def __init__(self, data, requires_grad: bool = False):
         self.data = _as_data(data)
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and not _is_floating(self.data.dtype):
             raise TypeError(
                 f"only a floating tensor can require a gradient, but this one is "
                 f"{self.data.dtype}: a small change of an integer has no meaning (labels and "
@@ -335,11 +335,15 @@ def _as_data(value, python_dtype=np.float32):
     if isinstance(value, Tensor):
         return value.data
     array = value if backend.is_array(value) else backend.asarray(value)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "iub" and not _is_floating(array.dtype):
         raise TypeError(f"a Tensor holds numbers, but got {array.dtype} data: {str(value)[:60]!r}")
     if array.dtype.kind == "f" and not hasattr(value, "dtype"):
         array = array.astype(python_dtype)
     return array
+
+
+def _is_floating(dtype) -> bool:
+    return dtype.kind == "f" or dtype.name == "bfloat16"  # which NumPy itself does not know
 
 
 def _operands(name: str, a, b) -> tuple[Tensor, Tensor]:

@@ -109,15 +109,28 @@ POOLS = [  # x, kernel, stride, padding
 ]
 BATCHES = [(2, 3, 5, 3), (1, 4, 4, 1), (6, 2), (1, 2, 1, 5), (2, 3, 3, 16), (3, 32)]
 BATCHES += [(3, 20, 10, 16)]  # more rows than a block has
-BLOCKS = [  # x, kernel
-    ((2, 4, 5, 2), (3, 3)),
-    ((3, 3, 4, 1), (1, 3)),
-    ((2, 6, 6, 16), (3, 3)),
-    ((1, 5, 7, 16), (3, 3)),
-    ((2, 1, 3, 16), (3, 3)),
-    ((1, 3, 4, 32), (3, 3)),
-    ((12, 5, 3, 16), (3, 3)),  # blocks of rows that belong to two images
-    ((2, 3, 3, 16), (5, 3)),
+BLOCKS = [  # x, kernel, stride, channels
+    ((2, 4, 5, 2), (3, 3), 1, 2),
+    ((3, 3, 4, 1), (1, 3), 1, 1),
+    ((2, 6, 6, 16), (3, 3), 1, 16),
+    ((1, 5, 7, 16), (3, 3), 1, 16),
+    ((2, 1, 3, 16), (3, 3), 1, 16),
+    ((1, 3, 4, 32), (3, 3), 1, 32),
+    ((12, 5, 3, 16), (3, 3), 1, 16),  # blocks of rows that belong to two images
+    ((2, 3, 3, 16), (5, 3), 1, 16),
+    ((2, 5, 6, 2), (3, 3), 2, 5),
+    ((2, 5, 6, 16), (3, 3), 2, 32),
+    ((1, 7, 4, 32), (3, 3), 3, 64),
+    ((1, 7, 12, 64), (3, 3), 1, 64),  # from here on several bands an image on a GPU, of two heights
+    ((2, 9, 70, 16), (3, 3), 1, 16),
+]
+STEMS = [  # x, kernel, stride, padding, channels
+    ((2, 4, 5, 3), (3, 3), 1, 1, 16),
+    ((2, 5, 4, 1), (3, 3), 1, 1, 16),
+    ((1, 6, 5, 8), (3, 3), 2, 1, 32),
+    ((2, 5, 3, 16), (3, 3), 1, 1, 64),
+    ((1, 9, 70, 3), (3, 3), 1, 1, 16),
+    ((2, 4, 5, 3), (3, 1), (2, 1), (0, 1), 4),
 ]
 SHORTCUTS = [
     ((1, 4, 4, 16), 2, 32),
@@ -172,28 +185,50 @@ def _batch_norm(x, gamma, beta, residual=None, *, training, relu):
 
 
 def _basic_blocks():
-    for x, kernel in BLOCKS:
-        w, c = (*kernel, x[3], x[3]), x[3:]
+    for x, kernel, stride, channels in BLOCKS:
+        w1, w2, c = (*kernel, x[3], channels), (*kernel, channels, channels), (channels,)
         for training in (True, False):
-            for identity in (True, False):
-                options = {"training": training, "identity": identity}
-                how = "-train" * training + "-identity" * identity
+            for shortcut in (True, False):
+                options = {"training": training, "shortcut": shortcut, "stride": stride}
+                how = "-train" * training + "-shortcut" * shortcut
                 yield Case(
-                    f"basic_block-{x}-{kernel}{how}",
+                    f"basic_block-{x}-{channels}-{stride}-{kernel}{how}",
                     "basic_block",
                     lambda *a, o=options: _basic_block(*a, **o),
-                    normal(x, w, c, c, w, c, c),
+                    normal(x, w1, c, c, w2, c, c),
                     lambda *a, o=options: D.basic_block(*a, **o),
                     lambda *a, o=options: T.basic_block(*a, **o),
                 )
 
 
 def _basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, **options):
-    running1, running2 = (
-        [backend.asarray(s.astype(x.dtype)) for s in D.running_statistics(x.shape[-1])]
-        for _ in range(2)
-    )
+    running1, running2 = _running(x, gamma1), _running(x, gamma2)
     return F.basic_block(x, w1, gamma1, beta1, running1, w2, gamma2, beta2, running2, **options)
+
+
+def _running(x, gamma):
+    return [backend.asarray(s.astype(x.dtype)) for s in D.running_statistics(gamma.size)]
+
+
+def _stems():
+    for x, kernel, stride, padding, channels in STEMS:
+        w, c = (*kernel, x[3], channels), (channels,)
+        how = {"stride": stride, "padding": padding}
+        for training in (True, False):
+            yield Case(
+                f"conv_norm_relu-{x}-{channels}-{kernel}-{stride}-{padding}" + "-train" * training,
+                "conv_norm_relu",
+                lambda x, w, gamma, beta, t=training, how=how: F.conv_norm_relu(
+                    x, w, gamma, beta, _running(x, gamma), t, **how
+                ),
+                normal(x, w, c, c),
+                lambda x, w, *c, t=training, how=how: D.batch_norm(
+                    D.conv2d(x, w, **how), *c, training=t, relu=True
+                ),
+                lambda x, w, *c, t=training, how=how: T.batch_norm(
+                    T.conv2d(x, w, **how), *c, training=t, relu=True
+                ),
+            )
 
 
 def _pools():
@@ -249,8 +284,8 @@ def _layers():
             "shortcut",
             lambda x, s=stride, c=channels: F.shortcut(x, s, c),
             normal(x),
-            lambda x, s=stride, c=channels: D.shortcut(x, s, c),
-            lambda x, s=stride, c=channels: T.shortcut(x, s, c),
+            lambda x, s=stride, c=channels: D.option_a(x, s, c),
+            lambda x, s=stride, c=channels: T.option_a(x, s, c),
         )
 
 
@@ -330,6 +365,7 @@ CASES = [
         _convolutions,
         _batch_norms,
         _basic_blocks,
+        _stems,
         _pools,
         _layers,
         _arithmetic,

@@ -64,12 +64,12 @@ def batch_norm(x, gamma, beta, residual=0.0, *, training, relu):
     return np.maximum(y, 0) if relu else y
 
 
-def basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, *, training, identity):
+def basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, *, training, stride, **shortcut):
     padding = (w1.shape[0] // 2, w1.shape[1] // 2)
-    h = conv2d(x, w1, 1, padding)
-    h = batch_norm(h, gamma1, beta1, training=training, relu=True)
+    h = batch_norm(conv2d(x, w1, stride, padding), gamma1, beta1, training=training, relu=True)
     h = conv2d(h, w2, 1, padding)
-    return batch_norm(h, gamma2, beta2, x if identity else 0.0, training=training, relu=True)
+    residual = option_a(x, stride, h.shape[3]) if shortcut["shortcut"] else 0.0
+    return batch_norm(h, gamma2, beta2, residual, training=training, relu=True)
 
 
 def relu(x):
@@ -88,7 +88,7 @@ def cross_entropy(z, labels, label_smoothing):
     return np.array(loss)
 
 
-def shortcut(x, stride, channels):
+def option_a(x, stride, channels):
     n, h, w, c = x.shape
     y = np.zeros((n, -(-h // stride), -(-w // stride), channels))
     for p, q in itertools.product(range(y.shape[1]), range(y.shape[2])):

@@ -78,7 +78,7 @@ def test_filters_of_two_sizes_are_refused():
     x, c = images(2, 8).data[..., :1], np.ones(1, np.float32)
     w1, w2 = np.ones((3, 3, 1, 1), np.float32), np.ones((5, 5, 1, 1), np.float32)
     running = (c.copy(), c.copy())
-    with pytest.raises(ValueError, match="w1 and w2 must have one shape"):
+    with pytest.raises(ValueError, match="w1 and w2 must be of one size"):
         F.basic_block(x, w1, c, c, running, w2, c, c, running, training=True)
 
 
@@ -90,7 +90,10 @@ def test_blocks_are_fused_where_a_backend_has_a_kernel_for_it(monkeypatch):
         models.resnet8()(images())
         assert not called
         models.build("resnet8", fused=True)(images())
-        assert len(called) == 1  # the other two change the shape
+        assert len(called) == 3
+        called.clear()
+        models.build("resnet8", shortcut="B", fused=True)(images())
+        assert len(called) == 1  # the other two have a projection
 
 
 class TestForward:

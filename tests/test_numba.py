@@ -130,9 +130,9 @@ def test_winograd_does_not_depend_on_its_blocks(monkeypatch, blocks):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("identity", [True, False])
+@pytest.mark.parametrize("shortcut", [True, False])
 @pytest.mark.parametrize("shape", [(12, 5, 3, 16), (2, 4, 4, 32), (2, 4, 4, 5)])
-def test_a_fused_block_updates_the_running_statistics_as_the_plain_operations_do(shape, identity):
+def test_a_fused_block_updates_the_running_statistics_as_the_plain_operations_do(shape, shortcut):
     rng, c = np.random.default_rng(0), shape[3]
     arrays = [rng.standard_normal(s) for s in (shape, (3, 3, c, c), (c,), (c,))]
     statistics = {}
@@ -140,7 +140,7 @@ def test_a_fused_block_updates_the_running_statistics_as_the_plain_operations_do
         with mr.use(name):
             running = [backend.asarray(np.full(c, value)) for value in (0.5, 2.0, -0.5, 1.0)]
             x, *layer = (Tensor(array) for array in arrays)
-            F.basic_block(x, *layer, running[:2], *layer, running[2:], True, identity=identity)
+            F.basic_block(x, *layer, running[:2], *layer, running[2:], True, shortcut=shortcut)
             statistics[name] = running
     for a, b in zip(*statistics.values(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)

@@ -37,11 +37,12 @@ def batch_norm(x, gamma, beta, residual=None, *, training, relu):
     return TF.relu(y) if relu else y
 
 
-def basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, *, training, identity):
+def basic_block(x, w1, gamma1, beta1, w2, gamma2, beta2, *, training, stride, **shortcut):
     padding = (w1.shape[0] // 2, w1.shape[1] // 2)
-    h = batch_norm(conv2d(x, w1, 1, padding), gamma1, beta1, training=training, relu=True)
+    h = batch_norm(conv2d(x, w1, stride, padding), gamma1, beta1, training=training, relu=True)
     h = conv2d(h, w2, 1, padding)
-    return batch_norm(h, gamma2, beta2, x if identity else None, training=training, relu=True)
+    residual = option_a(x, stride, h.shape[3]) if shortcut["shortcut"] else None
+    return batch_norm(h, gamma2, beta2, residual, training=training, relu=True)
 
 
 def relu(x):
@@ -56,6 +57,6 @@ def cross_entropy(z, labels, label_smoothing):
     return TF.cross_entropy(z, torch.tensor(labels), label_smoothing=label_smoothing)
 
 
-def shortcut(x, stride, channels):
+def option_a(x, stride, channels):
     low = (channels - x.shape[3]) // 2
     return TF.pad(x[:, ::stride, ::stride], (low, channels - x.shape[3] - low))

@@ -6,8 +6,8 @@
     a = conv(x, w1)    h = relu(batch_norm(a, gamma1, beta1))
     b = conv(h, w2)    y = relu(batch_norm(b, gamma2, beta2) + shortcut(x))
 
-the first convolution with the stride s, both with padding ((KH-1)/2, (KW-1)/2). shortcut(x) is x, or
-where the shape changes option A's (`kernels/shortcut`). Without `shortcut` nothing is added: the
+the first convolution with the stride s, both with padding ((KH-1)/2, (KW-1)/2). shortcut(x) is x,
+or where the shape changes option A's (`kernels/shortcut`). Without `shortcut` nothing is added: the
 same part of a plain net.
 
 forward(x, w1, gamma1, beta1, w2, gamma2, beta2, *, running1, running2, training, momentum, eps,

@@ -2,23 +2,23 @@
 // pixel's channels are read together.
 #include "minires.cuh"
 
-template <typename T>
-__global__ void __launch_bounds__(256) forward(const T* __restrict__ x, T* __restrict__ y, int images,
+template <typename S, typename T>
+__global__ void __launch_bounds__(256) forward(const S* __restrict__ x, T* __restrict__ y, int images,
                                                int pixels, int channels) {
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (long long)images * channels) return;
-    const T* first = x + (long long)(i / channels) * pixels * channels + i % channels;
+    const S* first = x + (long long)(i / channels) * pixels * channels + i % channels;
     T sum = T(0);
-    for (int pixel = 0; pixel < pixels; pixel++) sum += first[(long long)pixel * channels];
+    for (int pixel = 0; pixel < pixels; pixel++) sum += widen(first[(long long)pixel * channels]);
     y[i] = sum / T(pixels);
 }
 
-template <typename T>
-__global__ void __launch_bounds__(256) backward(const T* __restrict__ dy, T* __restrict__ dx, int images,
+template <typename S, typename T>
+__global__ void __launch_bounds__(256) backward(const T* __restrict__ dy, S* __restrict__ dx, int images,
                                                 int pixels, int channels) {
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (long long)images * channels) return;
-    T* first = dx + (long long)(i / channels) * pixels * channels + i % channels;
-    const T share = dy[i] / T(pixels);
+    S* first = dx + (long long)(i / channels) * pixels * channels + i % channels;
+    const S share = narrow<S>(dy[i] / T(pixels));
     for (int pixel = 0; pixel < pixels; pixel++) first[(long long)pixel * channels] = share;
 }

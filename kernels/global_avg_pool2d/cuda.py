@@ -5,32 +5,44 @@ from pathlib import Path
 import numpy as np
 
 from minires.cuda import Module, element_type
+from minires.cuda.signature import DTYPES
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS
 
+NUMBERS = {"float": "float", "double": "double", "half16": "float", "bfloat16": "float"}
+"""C type of x's elements -> that of y's."""
+
 KERNELS = Module(
     Path(__file__).parent / "cuda.cu",
-    [f"{kernel}<{kind}>" for kernel in ("forward", "backward") for kind in ("float", "double")],
+    [
+        f"{kernel}<{stored}, {number}>"
+        for kernel in ("forward", "backward")
+        for stored, number in NUMBERS.items()
+        if stored in DTYPES
+    ],
 )
 
 
 def forward(x):
     """y = the mean of each channel of each image."""
-    y = array_module(x).empty((len(x), x.shape[3]), x.dtype)
-    _launch("forward", x, y, x.shape)
-    return y, (x.shape,)
+    number = DTYPES[NUMBERS[element_type(x)]]
+    y = array_module(x).empty((len(x), x.shape[3]), number)
+    _launch("forward", x, y, x)
+    return y, (x.shape, x.dtype)
 
 
 def backward(dy, saved, needs=(True,)):
     """dx = dy / (H W) at every pixel."""
-    (shape,) = saved
-    dx = array_module(dy).empty(shape, dy.dtype)
-    _launch("backward", dy, dx, shape)
+    shape, stored = saved
+    dx = array_module(dy).empty(shape, stored)
+    _launch("backward", dy, dx, dx)
     return (dx,)
 
 
-def _launch(kernel: str, source, target, shape) -> None:
-    n, h, w, c = shape
+def _launch(kernel: str, source, target, images) -> None:
+    n, h, w, c = images.shape
     sizes = (np.int32(n), np.int32(h * w), np.int32(c))
     grid = (max(1, -(-n * c // THREADS)),)
-    KERNELS.launch(f"{kernel}<{element_type(source)}>", grid, (THREADS,), (source, target, *sizes))
+    stored = element_type(images)
+    instance = f"{kernel}<{stored}, {NUMBERS[stored]}>"
+    KERNELS.launch(instance, grid, (THREADS,), (source, target, *sizes))

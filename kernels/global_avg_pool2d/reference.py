@@ -1,16 +1,16 @@
 """Global average pooling in array code."""
 
-from minires.kernels.arrays import array_module
+from minires.kernels.arrays import array_module, widened
 
 
 def forward(x):
     """y = the mean of each channel of each image."""
-    return x.mean(axis=(1, 2)), (x.shape,)
+    return widened(x).mean(axis=(1, 2)), (x.shape, x.dtype)
 
 
 def backward(dy, saved, needs=(True,)):
     """dx = dy / (H W) at every pixel."""
-    (shape,) = saved
+    shape, stored = saved
     n, h, w, c = shape
-    share = (dy / (h * w)).reshape(n, 1, 1, c)
+    share = (dy / (h * w)).astype(stored).reshape(n, 1, 1, c)
     return (array_module(dy).broadcast_to(share, shape).copy(),)

@@ -25,8 +25,8 @@ class BasicBlock(nn.Module):
         Where the shape changes, "A" subsamples and pads with zero channels, "B" projects with a
         1x1 convolution; "C" projects around every block; "none" makes a plain net.
     fused : bool, optional
-        Compute a block that keeps the shape as one operation, `F.basic_block`, or as five. If not
-        given: fused where the current backend has a kernel for it.
+        Compute the block as one operation, `F.basic_block`, unless its shortcut is a projection, or
+        as five. If not given: fused where the current backend has a kernel for it.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         same_shape = stride == 1 and in_channels == out_channels
-        self.fusible = same_shape and shortcut in ("A", "B", "none")
+        self.stride = stride
+        self.fusible = shortcut in ("A", "none") or (shortcut == "B" and same_shape)
         if shortcut not in ("A", "B", "C", "none"):
             raise ValueError(f"shortcut must be A, B, C or none, but is {shortcut!r}")
         if shortcut == "none":
@@ -60,10 +61,7 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.ZeroPadShortcut(stride, out_channels)
 
     def forward(self, x):
-        fused = self.fused
-        if fused is None:
-            fused = kernels.has_own("basic_block", backend.current())
-        if fused and self.fusible:
+        if self.fusible and _is_fused(self.fused, "basic_block"):
             return self._forward_fused(x)
         residual = None if self.shortcut is None else self.shortcut(x)
         y = self.bn1(self.conv1(x), relu=True)
@@ -84,8 +82,13 @@ class BasicBlock(nn.Module):
             self.training,
             bn1.momentum,
             bn1.eps,
-            identity=self.shortcut is not None,
+            shortcut=self.shortcut is not None,
+            stride=self.stride,
         )
+
+
+def _is_fused(asked: bool | None, op: str) -> bool:
+    return kernels.has_own(op, backend.current()) if asked is None else asked
 
 
 class CifarResNet(nn.Module):
@@ -110,7 +113,7 @@ class CifarResNet(nn.Module):
         super().__init__()
         if n < 1:
             raise ValueError(f"CifarResNet: n is the number of blocks per stage, but is {n}")
-        self.depth = 6 * n + 2
+        self.depth, self.fused = 6 * n + 2, fused
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.layer1 = self._stage(n, 16, 16, 1, shortcut, fused)
@@ -125,9 +128,17 @@ class CifarResNet(nn.Module):
         return nn.Sequential(first, *rest)
 
     def forward(self, x):
-        x = self.bn1(self.conv1(x), relu=True)
+        x = self._stem(x)
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(F.global_avg_pool2d(x))
+
+    def _stem(self, x):
+        bn = self.bn1
+        if not _is_fused(self.fused, "conv_norm_relu"):
+            return bn(self.conv1(x), relu=True)
+        running = (bn.running_mean, bn.running_var)
+        parameters = (self.conv1.weight, bn.weight, bn.bias, running, self.training)
+        return F.conv_norm_relu(x, *parameters, padding=1, momentum=bn.momentum, eps=bn.eps)
 
 
 def build(

@@ -76,6 +76,21 @@ class Launch:
         """Check it and execute it."""
         self.module.execute(self)
 
+    def bytes_moved(self) -> tuple[int, int]:
+        """Bytes that it must read and bytes that it must write, each byte once.
+
+        What the launcher states; if it states nothing, all of the arrays that are const are read
+        and all others are written.
+        """
+        if self.traffic is not None:
+            return self.traffic
+        read, written = {}, {}  # an array that stands in two places is one array
+        parameters = self.module.signatures[self.instance].parameters
+        for parameter, value in zip(parameters, self.arguments, strict=True):
+            if parameter.is_array:
+                (written if parameter.is_written else read)[id(value)] = value.nbytes
+        return sum(read.values()), sum(written.values())
+
 
 _watchers: list[Callable[[Launch], bool | None]] = []
 

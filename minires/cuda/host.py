@@ -78,6 +78,9 @@ class Counts(ctypes.Structure):
         That threads asked for.
     sectors_loaded, sectors_stored : int
         Pieces of 32 bytes that the requests touch: what a GPU moves between its caches.
+    distinct_loaded, distinct_stored : int
+        The same, each once in a launch: what has to come from memory, and to go there, however
+        large the caches are.
     """
 
     _fields_ = [
@@ -89,6 +92,8 @@ class Counts(ctypes.Structure):
             "bytes_stored",
             "sectors_loaded",
             "sectors_stored",
+            "distinct_loaded",
+            "distinct_stored",
         )
     ]
 
@@ -99,22 +104,29 @@ class Counts(ctypes.Structure):
 
 
 _counts: Counts | None = None  # what `count` counts, while it does
+_reached: tuple[np.ndarray, ...] = ()  # arrays that belong to it, beside a launch's arguments
 
 
 @contextmanager
-def count():
+def count(*reached: np.ndarray):
     """Count what the kernels ask of global memory that the emulator runs meanwhile.
 
     >>> with count() as counts:
     ...     kernels.launch("forward<float>", grid, block, arguments)
     >>> counts.sectors_loaded
+
+    Parameters
+    ----------
+    *reached : array
+        Arrays that kernels reach by their address, without being given them as arguments.
     """
-    global _counts
-    before, _counts = _counts, Counts()
+    global _counts, _reached
+    before = _counts, _reached
+    _counts, _reached = Counts(), reached
     try:
         yield _counts
     finally:
-        _counts = before
+        _counts, _reached = before
 
 
 class HostModule:
@@ -140,7 +152,7 @@ class HostModule:
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Run all blocks, shared among the processor's cores; the arguments have been checked."""
-        arrays = (a for a in arguments if isinstance(a, np.ndarray))
+        arrays = (a for a in (*arguments, *_reached) if isinstance(a, np.ndarray))
         ranges = [place for a in arrays for place in (a.ctypes.data, a.ctypes.data + a.nbytes)]
         arguments = [  # the address of each parameter's value
             np.array(a.ctypes.data, np.uintp)

@@ -8,12 +8,16 @@
 // same time: the i-th access there of one lane goes with the i-th of the others. Where lanes go
 // different ways (a padded pixel that only some of them skip), that is not quite what a GPU pairs: a
 // few per cent of the sectors.
+//
+// Also counted, exactly: the distinct sectors of a launch, those that come from memory and go there
+// however large the caches are.
 #pragma once
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace emulator {
@@ -26,6 +30,7 @@ struct Counts {
     uint64_t loads, stores;                    // requests of warps
     uint64_t bytes_loaded, bytes_stored;       // that threads asked for
     uint64_t sectors_loaded, sectors_stored;   // that had to be moved for it
+    uint64_t distinct_loaded, distinct_stored; // the same, each once in a launch
 };
 
 class Counter {  // of one core
@@ -36,7 +41,7 @@ class Counter {  // of one core
         uint64_t key = uint64_t(uintptr_t(where)) << 10 | thread;
         unsigned time = times[key]++;
         for (uint64_t s = offset / SECTOR; s <= (offset + size - 1) / SECTOR; s++)
-            accesses.push_back({thread / 32, uintptr_t(where), time, array << 56 | s, store});
+            accesses.push_back({thread / 32, uintptr_t(where), time, array << 40 | s, store});
         (store ? counts.bytes_stored : counts.bytes_loaded) += size;
     }
 
@@ -48,11 +53,18 @@ class Counter {  // of one core
             uint64_t& requests = accesses[i].store ? counts.stores : counts.loads;
             uint64_t& sectors = accesses[i].store ? counts.sectors_stored : counts.sectors_loaded;
             requests += !same_request, sectors += !same_sector;
+            if (!same_sector) (accesses[i].store ? stored : loaded).insert(accesses[i].sector);
         }
         accesses.clear(), times.clear();
     }
 
-    Counts counts{};
+    // What the launch asked for, when all of its blocks have ended.
+    EMULATOR_OWN Counts end_launch() {
+        counts.distinct_loaded = loaded.size(), counts.distinct_stored = stored.size();
+        Counts result = counts;
+        counts = {}, loaded.clear(), stored.clear();
+        return result;
+    }
 
   private:
     struct Access {
@@ -69,6 +81,8 @@ class Counter {  // of one core
         return std::tie(a.warp, a.where, a.time, a.sector) <
                std::tie(b.warp, b.where, b.time, b.sector);
     }
+    Counts counts{};
+    std::unordered_set<uint64_t> loaded, stored;  // sectors
     std::vector<Access> accesses;
     std::unordered_map<uint64_t, unsigned> times;  // how often a thread was at a place of the code
 };

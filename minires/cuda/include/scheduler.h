@@ -396,7 +396,7 @@ void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, 
     for (unsigned i = 1; i < cores && i < blocks; i++) helpers.emplace_back(work, &launch);
     work(&launch);
     for (std::thread& helper : helpers) helper.join();
-    if (cores == 1) *counts = this_core()->counter.counts, this_core()->counter.counts = {};
+    if (cores == 1) *counts = this_core()->counter.end_launch();
     if (!launch.failed) return nullptr;
     Dl_info info;
     if (!launch.where || !dladdr(launch.where, &info)) return (void*)1;

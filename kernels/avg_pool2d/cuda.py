@@ -7,6 +7,7 @@ import numpy as np
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module, output_size
 from minires.kernels.grid import THREADS, blocks
+from minires.kernels.traffic import bytes_of_windows
 
 KERNELS = Module(
     Path(__file__).parent / "cuda.cu",
@@ -18,7 +19,8 @@ def forward(x, kernel, stride, padding=(0, 0)):
     """y, the mean of every window."""
     ho, wo = map(output_size, x.shape[1:3], kernel, stride, padding)
     y = array_module(x).empty((len(x), ho, wo, x.shape[3]), x.dtype)
-    _launch("forward", x, y, x.shape, (ho, wo), kernel, stride, padding)
+    read = bytes_of_windows(x.shape, x.itemsize, tuple(kernel), tuple(stride), tuple(padding))
+    _launch("forward", x, y, read, x.shape, (ho, wo), kernel, stride, padding)
     return y, (x.shape, kernel, stride, padding)
 
 
@@ -26,12 +28,13 @@ def backward(dy, saved, needs=(True,)):
     """Each pixel collects its share of the windows that hold it."""
     shape, kernel, stride, padding = saved
     dx = array_module(dy).empty(shape, dy.dtype)
-    _launch("backward", dy, dx, shape, dy.shape[1:3], kernel, stride, padding)
+    _launch("backward", dy, dx, dy.nbytes, shape, dy.shape[1:3], kernel, stride, padding)
     return (dx,)
 
 
-def _launch(name: str, source, target, shape, outputs, kernel, stride, padding) -> None:
-    sizes = (*shape[1:], *outputs, *kernel, *stride, *padding)
+def _launch(name: str, source, target, read: int, shape, outputs, *window) -> None:
+    sizes = (*shape[1:], *outputs, *(size for pair in window for size in pair))
     arguments = (source, target, np.int64(target.size), *map(np.int32, sizes))
     instance = f"{name}<{element_type(source)}>"
-    KERNELS.launch(instance, blocks(target.size), (THREADS,), arguments)
+    traffic = (read, target.nbytes)
+    KERNELS.launch(instance, blocks(target.size), (THREADS,), arguments, traffic=traffic)

@@ -11,6 +11,7 @@ from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.batch_norm import reference
 from minires.kernels.grid import THREADS, blocks
+from minires.kernels.traffic import size_of
 
 ROWS_PER_PART = 256
 MOST_PARTS = 256
@@ -84,6 +85,10 @@ def forward(
                 np.float64(momentum),
                 np.float64(eps),
             ),
+            traffic=(
+                size_of(means, squares, running_mean, running_var),
+                size_of(mean, inv_std, running_mean, running_var),
+            ),
         )
     else:
         KERNELS.launch(
@@ -111,6 +116,7 @@ def forward(
             np.bool_(has_residual),
             np.bool_(relu),
         ),
+        traffic=(size_of(x, mean, inv_std, gamma, beta, residual), y.nbytes),
     )
     sign = y if relu and has_residual else None
     return y, (x, gamma, beta, mean, inv_std, sign, training, relu, has_residual)
@@ -147,6 +153,10 @@ def backward(dy, saved, needs=(True, True, True, True)):
             np.bool_(relu),
             np.bool_(has_residual),
         ),
+        traffic=(
+            size_of(dy, x, y, mean, inv_std, gamma, beta),
+            size_of(sums, None if y is None else du),
+        ),
     )
     KERNELS.launch(
         f"finish_sums<{kind}>",
@@ -167,7 +177,7 @@ def backward(dy, saved, needs=(True, True, True, True)):
     )
     dx = None
     if needs[0]:
-        dx = xp.empty(x.shape, x.dtype)
+        dx, masked = xp.empty(x.shape, x.dtype), relu and not has_residual
         KERNELS.launch(
             f"input_gradient<{kind}>",
             blocks(x.size),
@@ -185,7 +195,13 @@ def backward(dy, saved, needs=(True, True, True, True)):
                 np.int64(x.size),
                 np.int32(channels),
                 np.bool_(training),
-                np.bool_(relu and not has_residual),
+                np.bool_(masked),
+            ),
+            traffic=(
+                size_of(du, x, mean, inv_std, gamma)
+                + masked * beta.nbytes
+                + training * size_of(of_x, constant),
+                dx.nbytes,
             ),
         )
     return (dx, dgamma, dbeta, du) if has_residual else (dx, dgamma, dbeta)

@@ -6,6 +6,7 @@ import numpy as np
 
 from minires.cuda import Module, element_type, tensor_cores
 from minires.kernels.arrays import array_module, output_size
+from minires.kernels.traffic import bytes_of_windows
 
 ROWS, THREADS = 64, 256
 PIXELS_PER_PART = 2048
@@ -34,7 +35,8 @@ def forward(x, w, stride=(1, 1), padding=(0, 0)):
     sizes = zip(x.shape[1:3], w.shape, stride, padding, strict=False)
     ho, wo = (output_size(*size) for size in sizes)
     y = array_module(x).empty((len(x), ho, wo, w.shape[3]), x.dtype)
-    _correlate(x, w, y, w.shape, stride, padding, "false")
+    read = _bytes_of_windows(x, w.shape, stride, padding)
+    _correlate(x, w, y, read, w.shape, stride, padding, "false")
     return y, (x, w, stride, padding)
 
 
@@ -44,14 +46,14 @@ def backward(dy, saved, needs=(True, True)):
     dx = dw = None
     if needs[0]:
         dx = array_module(x).empty(x.shape, x.dtype)
-        _correlate(dy, w, dx, w.shape, stride, padding, "true")
+        _correlate(dy, w, dx, dy.nbytes, w.shape, stride, padding, "true")
     if needs[1]:
         dw = _weight_gradient(dy, x, w.shape, stride, padding)
     return dx, dw
 
 
-def _correlate(x, w, y, w_shape, stride, padding, is_backward: str) -> None:
-    """The kernel `correlate`: y from x, or dx from dy."""
+def _correlate(x, w, y, read: int, w_shape, stride, padding, is_backward: str) -> None:
+    """The kernel `correlate`: y from x, or dx from dy, of which `read` bytes are read."""
     columns, rows = y.shape[3], y.size // max(1, y.shape[3])
     if y.size == 0:
         return
@@ -70,6 +72,7 @@ def _correlate(x, w, y, w_shape, stride, padding, is_backward: str) -> None:
             y,
             *_integers(rows, columns, *x.shape[1:], *y.shape[1:3], *w_shape[:2], *stride, *padding),
         ),
+        traffic=(read + w.nbytes, y.nbytes),
     )
 
 
@@ -96,6 +99,7 @@ def _weight_gradient(dy, x, w_shape, stride, padding):
                 pixels, columns, *x.shape[1:], *dy.shape[1:3], *w_shape[:2], *stride, *padding
             ),
         ),
+        traffic=(_bytes_of_windows(x, w_shape, stride, padding) + dy.nbytes, partial.nbytes),
     )
     KERNELS.launch(
         f"sum_parts<{element_type(x)}>",
@@ -104,6 +108,10 @@ def _weight_gradient(dy, x, w_shape, stride, padding):
         (partial, dw, *_integers(parts, dw.size)),
     )
     return dw
+
+
+def _bytes_of_windows(x, w_shape, stride, padding) -> int:
+    return bytes_of_windows(x.shape, x.itemsize, w_shape[:2], tuple(stride), tuple(padding))
 
 
 def _width(columns: int) -> int:

@@ -20,7 +20,13 @@ def forward(x, w, b=None):
     y, _ = conv2d.forward(_pixels(x), _filter(w))
     if b is not None:
         arguments = (y, b, np.int64(y.size), np.int32(w.shape[1]))
-        KERNELS.launch(f"add_bias<{element_type(x)}>", blocks(y.size), (THREADS,), arguments)
+        KERNELS.launch(
+            f"add_bias<{element_type(x)}>",
+            blocks(y.size),
+            (THREADS,),
+            arguments,
+            traffic=(y.nbytes + b.nbytes, y.nbytes),
+        )
     return y.reshape(*x.shape[:-1], w.shape[1]), (x, w, b is not None)
 
 

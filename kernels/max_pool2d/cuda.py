@@ -7,6 +7,7 @@ import numpy as np
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module, output_size
 from minires.kernels.grid import THREADS, blocks
+from minires.kernels.traffic import bytes_of_windows, size_of
 
 KERNELS = Module(
     Path(__file__).parent / "cuda.cu",
@@ -21,7 +22,14 @@ def forward(x, kernel, stride, padding=(0, 0)):
     y, winner = xp.empty(shape, x.dtype), xp.empty(shape, np.int32)
     sizes = (*x.shape[1:], ho, wo, *kernel, *stride, *padding)
     arguments = (x, y, winner, np.int64(y.size), *map(np.int32, sizes))
-    KERNELS.launch(f"forward<{element_type(x)}>", blocks(y.size), (THREADS,), arguments)
+    read = bytes_of_windows(x.shape, x.itemsize, tuple(kernel), tuple(stride), tuple(padding))
+    KERNELS.launch(
+        f"forward<{element_type(x)}>",
+        blocks(y.size),
+        (THREADS,),
+        arguments,
+        traffic=(read, size_of(y, winner)),
+    )
     return y, (winner, x.shape, kernel, stride, padding)
 
 

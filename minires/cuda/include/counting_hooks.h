@@ -82,6 +82,7 @@ EMULATOR_NO_HOOK(void*, memmove, void* to, const void* from, size_t n) { return 
         __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);   \
         return expected;                                                                           \
     }
+EMULATOR_NO_HOOK(void, atomic_thread_fence, int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 EMULATOR_ATOMICS(8)
 EMULATOR_ATOMICS(32)
 EMULATOR_ATOMICS(64)

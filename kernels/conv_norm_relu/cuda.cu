@@ -495,7 +495,7 @@ __global__ void __launch_bounds__(256) gradients(
     const int tile_width = width + KERNEL - 1, tile_pixels = (band + KERNEL - 1) * tile_width;
     const int most_pixels = (band * width + 7) / 8 * 8;
     const auto x_tile = memory + tile_pixels * pitch;
-    const auto weights = x_tile + (with_dw ? most_pixels * x_pitch : 0);
+    const auto weights = x_tile + most_pixels * x_pitch;
     const int bands = (height + band - 1) / band, all_bands = images * bands;
 
     // Of dw: the warp's channels of x and of da, and which of the pixels.
@@ -609,39 +609,52 @@ __global__ void __launch_bounds__(256) gradients(
                 }
                 __syncthreads();  // all have used them
             }
+            // Through shared memory, so that a thread has four neighbours in memory to finish.
             results.for_each(pixels, [&](int down, int across, int half, int p, int c) {
-                T* values = results.sums[down][across] + 2 * half;
-                if (c >= channels) return;
-                const long long e = (before + p) * channels + c;
-                const int more = min(2, channels - c);
-                for (int i = 0; i < more; i++) {
-                    if (addend_is == 1) values[i] += widen(addend[e + i]);
-                    if (addend_is == 2) {
-                        const int h = first + p / width, v = p % width;
-                        if (h % stride == 0 && v % stride == 0)
-                            values[i] += widen(addend[((long long)(image * rows_out + h / stride) *
-                                                           columns_out + v / stride) * outputs +
-                                                      (outputs - channels) / 2 + c + i]);
-                    }
-                    if (normalized) {
-                        const T u = (widen(x[e + i]) - norm[MEAN * channels + c + i]) *
-                                        norm[SCALE * channels + c + i] + norm[SHIFT * channels + c + i];
-                        values[i] = u > T(0) ? values[i] : T(0);
-                    }
-                    values[i] = widen(narrow<S>(values[i]));
-                }
-                if (more == 2 && channels % 2 == 0)
-                    store_two(dx + e, values);
-                else
-                    for (int i = 0; i < more; i++) dx[e + i] = narrow<S>(values[i]);
+                memory[p * x_pitch + c] = results.sums[down][across][2 * half];
+                memory[p * x_pitch + c + 1] = results.sums[down][across][2 * half + 1];
             });
+            __syncthreads();  // the results are there
+            const int quads = WIDTH / 4, c = threadIdx.x % quads * 4, owner = threadIdx.x / quads;
+            T mean[4], scale[4], shift[4], sum[4] = {}, product[4] = {};
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                if (normalized)
+                    mean[i] = norm[MEAN * channels + c + i], scale[i] = norm[SCALE * channels + c + i],
+                    shift[i] = norm[SHIFT * channels + c + i];
+            for (int p = owner; p < pixels && c < channels; p += THREADS / quads) {
+                const long long e = (before + p) * channels + c;
+                const int h = first + p / width, v = p % width;
+                Four<T> values, more = {};
+#pragma unroll
+                for (int i = 0; i < 4; i++) values.at[i] = memory[p * x_pitch + c + i];
+                if (addend_is == 1) more = load_some<T>(addend + e, channels - c);
+                if (addend_is == 2 && h % stride == 0 && v % stride == 0)
+                    more = load_four<T>(
+                        addend + ((long long)(image * rows_out + h / stride) * columns_out + v / stride) *
+                                     outputs + (outputs - channels) / 2 + c);
+#pragma unroll
+                for (int i = 0; i < 4; i++) values.at[i] += more.at[i];
+                if (normalized) {
+                    const Four<T> of_x = load_four<T>(x + e);
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        const T centred = of_x.at[i] - mean[i];
+                        if (!(centred * scale[i] + shift[i] > T(0))) values.at[i] = T(0);
+                        const T stored = widen(narrow<S>(values.at[i]));
+                        sum[i] += stored, product[i] += stored * centred;
+                    }
+                }
+                store_some(dx + e, values, channels - c);
+            }
             if (normalized) {
-                T total = results.sum_over_pixels(pixels, weights,
-                                                  [](T value, int, int) { return value; });
+#pragma unroll
+                for (int i = 0; i < 4; i++) weights[owner * WIDTH + c + i] = sum[i];
+                T total = sum_over_owners<T>(weights, THREADS / quads, WIDTH);
                 if (threadIdx.x < WIDTH) sums[which * WIDTH + threadIdx.x] = total;
-                total = results.sum_over_pixels(pixels, weights, [&](T value, int p, int c) {
-                    return value * (widen(x[(before + p) * WIDTH + c]) - norm[MEAN * WIDTH + c]);
-                });
+#pragma unroll
+                for (int i = 0; i < 4; i++) weights[owner * WIDTH + c + i] = product[i];
+                total = sum_over_owners<T>(weights, THREADS / quads, WIDTH);
                 if (threadIdx.x < WIDTH) sums[(all_bands + which) * WIDTH + threadIdx.x] = total;
             }
         }

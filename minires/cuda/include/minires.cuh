@@ -139,6 +139,15 @@ __device__ __forceinline__ void store_four(S* p, Four<T> four) {
     }
 }
 
+// The first `count` of four.
+template <typename S, typename T>
+__device__ __forceinline__ void store_some(S* p, Four<T> four, int count) {
+    if (count >= 4 && count % 4 == 0)
+        store_four(p, four);
+    else
+        for (int i = 0; i < 4 && i < count; i++) p[i] = narrow<S>(four.at[i]);
+}
+
 template <typename S, typename T>
 __device__ __forceinline__ void store_two(S* p, const T* two) {
     if constexpr (sizeof(S) == 2) {

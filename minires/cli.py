@@ -11,6 +11,7 @@ from pathlib import Path
 import minires
 from minires import backend, data, kernels, models
 from minires.bench import TORCH_VARIANTS, Contestant, measure, report
+from minires.bench.account import account_table
 from minires.bench.ladder import ladder_table
 from minires.bench.timing import sgemm_flops_per_second
 from minires.cuda import PRECISIONS
@@ -145,11 +146,16 @@ def bench(
     against: str | None,
     out: str | None,
     ladder: str | None,
+    account: str | None,
     **how,
 ) -> None:
     """minires bench: every network x batch size x number of threads x engine, by turns."""
     if ladder is not None:
         print(ladder_table(ladder))
+        return
+    if account is not None:
+        for size, name in product(dict.fromkeys(batch_size), dict.fromkeys(backend_names)):
+            print(account_table(account, size, name))
         return
     engines = [backend.default() if name == "auto" else name for name in backend_names]
     engines += [f"torch {variant}" for variant in TORCH_VARIANTS if against == "torch"]
@@ -313,6 +319,11 @@ def _add_bench(commands) -> None:
         "--ladder",
         choices=tuple(ladders.OPERATIONS),
         help="instead: one kernel in several versions, and what each asks of memory",
+    )
+    p.add_argument(
+        "--account",
+        metavar="MODEL",
+        help="instead: the launches of a training step on a GPU, and the bytes they must move",
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from minires.cuda import Module
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
+from minires.kernels.traffic import size_of
 
 KERNELS = Module(Path(__file__).parent / "cuda.cu", ["augment"])
 
@@ -24,5 +25,7 @@ def forward(images, chosen, offsets, flips, pad, mean, inv_std):
     y = xp.empty((len(chosen), h, w, c), np.float32)
     numbers = (np.int64(y.size), *map(np.int32, (h, w, c, pad)))
     arguments = (images, chosen, offsets, flips, mean, inv_std, y, *numbers)
-    KERNELS.launch("augment", blocks(y.size), (THREADS,), arguments)
+    read = y.size * images.itemsize + size_of(chosen, offsets, flips, mean, inv_std)
+    traffic = (read, y.nbytes)  # of the images only those that are chosen
+    KERNELS.launch("augment", blocks(y.size), (THREADS,), arguments, traffic=traffic)
     return y

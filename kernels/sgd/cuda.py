@@ -9,6 +9,7 @@ from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS
 from minires.kernels.sgd import reference
+from minires.kernels.traffic import size_of
 
 CHUNK = 1024
 KERNELS = Module(Path(__file__).parent / "cuda.cu", ["update<float>", "update<double>"])
@@ -32,21 +33,25 @@ def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov) ->
     sizes = tuple(p.size for p in params)
     owners, starts = _chunks(sizes)
     addresses = [_address(array) for array in (*params, *grads, *velocities)]
+    tables = (
+        xp.asarray(addresses, np.uint64),
+        xp.asarray(sizes, np.int64),
+        xp.asarray(decays, np.float64),
+        xp.asarray(owners),
+        xp.asarray(starts),
+    )
     KERNELS.launch(
         f"update<{element_type(params[0])}>",
         (len(owners),),
         (THREADS,),
         (
-            xp.asarray(addresses, np.uint64),
-            xp.asarray(sizes, np.int64),
-            xp.asarray(decays, np.float64),
-            xp.asarray(owners),
-            xp.asarray(starts),
+            *tables,
             np.int32(len(params)),
             dtype.type(lr),
             dtype.type(momentum),
             np.bool_(nesterov),
         ),
+        traffic=(size_of(*tables, *params, *grads, *velocities), size_of(*params, *velocities)),
     )
 
 

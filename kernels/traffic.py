@@ -55,5 +55,4 @@ def _bytes_of_pieces(starts, length: int) -> int:
         return 0
     first, last = starts // SECTOR, (starts + length - 1) // SECTOR
     shared = np.count_nonzero(first[1:] == last[:-1])  # by a piece and the one before it
-    sectors = int((last - first + 1).sum()) - shared
-    return sectors * SECTOR
+    return SECTOR * int((last - first + 1).sum() - shared)

@@ -2,13 +2,20 @@
 
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minires import Tensor, backend, cuda, kernels, models, optim
 from minires import functional as F
-from minires.bench.account import account, account_table, chosen_engine
+from minires.bench.account import (
+    BYTES_PER_SECOND,
+    SECONDS_PER_LAUNCH,
+    account,
+    account_table,
+    chosen_engine,
+)
 from minires.cli import main
 from minires.data import Dataset, Loader, Normalization
 
@@ -151,6 +158,21 @@ def test_fusing_saves_launches_and_bytes_and_nothing_is_executed(monkeypatch):
 def test_a_resnet20_keeps_to_its_targets():
     table = account_table("resnet20", 128, "emulator")
     assert "at most 100 launches: met" in table and "at most 9 MB per image: met" in table
+
+
+@pytest.mark.parametrize(
+    ("title", "fused"), [("fused (the default)", None), ("each on its own", False)]
+)
+def test_the_readme_says_the_same(title, fused):
+    found = account("resnet20", 128, "emulator", fused)
+    read, written = (size / 128 / 1e6 for size in (found.total.read, found.total.written))
+    seconds_of_memory = found.bytes_per_image / BYTES_PER_SECOND
+    seconds_of_launches = found.total.launches * SECONDS_PER_LAUNCH / 128
+    row = (
+        f"| {title} | {found.total.launches} | {read:.2f} + {written:.2f} | "
+        f"{1 / seconds_of_memory:,.0f} images/s | {1 / seconds_of_launches:,.0f} images/s |"
+    )
+    assert row in (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_has_no_kernel_is_named(monkeypatch):

@@ -22,6 +22,8 @@ except ImportError:  # not on Windows
     fcntl = None
 
 HERE = Path(__file__).parent
+SHARED = ("jit.py", "register_tile.py", "vectors.py")
+FOR_GPUS = ("numba_cuda.py", "numba_grid.py")
 
 if "NUMBA_OPT" not in os.environ:  # LLVM's third level takes a sixth longer, for nothing
     numba.config.OPT = type(numba.config.OPT)(2)
@@ -46,7 +48,9 @@ def cache_directory() -> str:
 
 
 def _is_compiled(path: Path) -> bool:
-    return path.name.startswith("numba_") or path.parent == HERE
+    """Whether machine code for the CPU is made of what stands in this file."""
+    of_operation = path.name.startswith("numba_") and path.name not in FOR_GPUS
+    return of_operation or (path.parent == HERE and path.name in SHARED)
 
 
 def _users_cache() -> Path:

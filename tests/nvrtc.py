@@ -40,6 +40,11 @@ def _text(program, size_of: str, get: str) -> bytes:
 
 def compile_for(architecture: str, source: str, expressions) -> tuple[bytes, str]:
     """Machine code for ``"sm_90"`` or another architecture, and what the assembler says of it."""
+    return _compile_for(architecture, source, tuple(expressions))
+
+
+@cache
+def _compile_for(architecture: str, source: str, expressions: tuple[str, ...]):
     program = ctypes.c_void_p()
     _call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), b"cuda.cu", 0, None, None)
     for expression in expressions:

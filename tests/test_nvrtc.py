@@ -20,8 +20,12 @@ OPERATIONS = kernels.own_kernels("cupy")
 LADDERS = {f"{op}/ladder": op for op in ladders.OPERATIONS.values()}
 
 
-def module(op: str) -> Module:
-    return kernels.load(op, "cupy").KERNELS
+def modules(op: str) -> list[Module]:
+    """Those of an operation's kernels: none where it launches those of others."""
+    of_operation = getattr(kernels.load(op, "cupy"), "KERNELS", [])
+    if isinstance(of_operation, dict):
+        return list(of_operation.values())
+    return [of_operation] if isinstance(of_operation, Module) else of_operation
 
 
 def rungs(name: str) -> dict[str, Module]:
@@ -32,11 +36,11 @@ def rungs(name: str) -> dict[str, Module]:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_kernels_compile_without_spills(op, architecture):
-    loaded = module(op)
-    _, log = nvrtc.compile_for(architecture, loaded.source, loaded.signatures)
-    spilled = nvrtc.spills(log)
-    assert len(spilled) == len(loaded.signatures)
-    assert not any(spilled.values()), spilled
+    for loaded in modules(op):
+        _, log = nvrtc.compile_for(architecture, loaded.source, loaded.signatures)
+        spilled = nvrtc.spills(log)
+        assert len(spilled) == len(loaded.signatures)
+        assert not any(spilled.values()), spilled
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -55,9 +59,8 @@ def test_ladders_compile_and_their_last_rung_uses_tensor_cores(name, architectur
 def test_convolutions_use_tensor_cores(architecture):
     if not (nvrtc.wheel() / "bin" / "nvdisasm").exists():
         pytest.skip("the wheel nvidia-cuda-nvdisasm is not installed")
-    conv2d = module("conv2d")
-    cubin, _ = nvrtc.compile_for(architecture, conv2d.source, conv2d.signatures)
-    code = nvrtc.instructions(cubin)
-    for name, text in code.items():
-        tensor = re.search(r"Li\d+ELb1E", name) is not None  # <..., WIDTH, true ...>, mangled
-        assert ("HMMA" in text) == tensor, name
+    for loaded in modules("conv2d") + modules("conv_norm_relu"):
+        cubin, _ = nvrtc.compile_for(architecture, loaded.source, loaded.signatures)
+        for name, text in nvrtc.instructions(cubin).items():
+            tensor = re.search(r"Li\d+ELb1E", name) is not None  # <..., WIDTH, true ...>, mangled
+            assert ("HMMA" in text) == tensor, name

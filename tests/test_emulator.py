@@ -26,7 +26,16 @@ OWN = kernels.own_kernels("emulator")
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.op in OWN], ids=str)
+FUSED = ("basic_block", "conv_norm_relu")  # many parameters: one of a kind along random directions
+CHOSEN = ["(2, 5, 6, 16)-32-2-(3, 3)-train-shortcut", "(1, 5, 7, 16)-16-1-(3, 3)-shortcut"]
+CHOSEN += ["(2, 4, 5, 3)-16-(3, 3)-1-1-train"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.op in OWN and (c.op not in FUSED or c.name.endswith(tuple(CHOSEN)))],
+    ids=str,
+)
 def test_backward_is_the_gradient(case):
     with mr.use("emulator"):
         check_backward(case)
@@ -380,5 +389,5 @@ def test_tensor_cores_keep_the_precision_of_tf32(x, kernel, channels, stride, pa
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="precision is auto, float32, tf32, but not 'half'"):
+    with pytest.raises(ValueError, match="precision is auto, float32, .*fp16, but not 'half'"):
         cuda.set_precision("half")

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -64,6 +65,7 @@ struct Launch {  // what all cores share
     void* where = nullptr;
     const Range* ranges;   // the arrays
     unsigned ranges_count;
+    Counts* counts;        // of a launch on one core
 };
 
 struct Core {  // one of the processor's cores, at work on one block
@@ -327,10 +329,36 @@ EMULATOR_OWN inline void run_block(Core* core) {
 #endif
 }
 
+// A core, on loan from those that wait for work: its stacks were expensive.
+class Loan {
+  public:
+    EMULATOR_OWN Loan() {
+        std::lock_guard<std::mutex> guard(lock());
+        if (idle().empty()) idle().push_back(std::make_unique<Core>());
+        core = std::move(idle().back());
+        idle().pop_back();
+    }
+    EMULATOR_OWN ~Loan() {
+        this_core() = nullptr;
+        std::lock_guard<std::mutex> guard(lock());
+        idle().push_back(std::move(core));
+    }
+    std::unique_ptr<Core> core;
+
+  private:
+    static std::mutex& lock() {
+        static std::mutex mutex;
+        return mutex;
+    }
+    static std::vector<std::unique_ptr<Core>>& idle() {
+        static auto* cores = new std::vector<std::unique_ptr<Core>>;  // never destroyed: nor threads
+        return *cores;
+    }
+};
+
 EMULATOR_OWN inline void work(Launch* launch) {
-    static thread_local std::unique_ptr<Core> own;
-    if (!own) own = std::make_unique<Core>();
-    Core* core = this_core() = own.get();
+    Loan loan;
+    Core* core = this_core() = loan.core.get();
     dim3 grid = launch->grid, size = launch->block;
     core->launch = launch;
     core->failed = false;
@@ -366,6 +394,7 @@ EMULATOR_OWN inline void work(Launch* launch) {
         core->counter.end_block();
 #endif
     }
+    if (launch->counts) *launch->counts = core->counter.end_launch();
 }
 
 template <class... A, size_t... I>
@@ -386,6 +415,7 @@ void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, 
     launch.dynamic_bytes = dynamic_bytes, launch.reverse = reverse;
     launch.message = message, launch.message_size = message_size;
     launch.ranges = ranges, launch.ranges_count = ranges_count;
+    launch.counts = cores == 1 ? counts : nullptr;
     launch.arguments = &what;
     launch.body = [](void* pointer) {
         Call* what = (Call*)pointer;
@@ -396,7 +426,6 @@ void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, 
     for (unsigned i = 1; i < cores && i < blocks; i++) helpers.emplace_back(work, &launch);
     work(&launch);
     for (std::thread& helper : helpers) helper.join();
-    if (cores == 1) *counts = this_core()->counter.end_launch();
     if (!launch.failed) return nullptr;
     Dl_info info;
     if (!launch.where || !dladdr(launch.where, &info)) return (void*)1;

@@ -16,4 +16,9 @@ The data set stays where it is (on a GPU: in its memory, as bytes); a batch is r
 
 forward(images, chosen, offsets, flips, pad, mean, inv_std) -> y      (no gradient: images are data)
 normalize(images, chosen, mean, inv_std) -> z
+forward_at(images, labels, chosen, offsets, flips, pad, mean, inv_std, batch, size)
+    -> (y (size, H, W, C), the batch's labels (size,))
+    labels (M,) int64: of all images. chosen, offsets and flips are those of an epoch, of which the
+    batch has the rows batch * size to (batch + 1) * size - 1; batch () int64 is an array, which a
+    graph reads at every replay. In reference.py and cuda.py only: no other kernels are replayed.
 """

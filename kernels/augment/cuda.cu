@@ -2,14 +2,12 @@
 // byte of which stored image is its own. 1 byte read (and a mean, from the cache), 4 written.
 #include "minires.cuh"
 
-__global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__ images,
-                                               const long long* __restrict__ chosen,
-                                               const long long* __restrict__ offsets,
-                                               const bool* __restrict__ flips,
-                                               const float* __restrict__ mean,
-                                               const float* __restrict__ inv_std,
-                                               float* __restrict__ y, long long size, int height,
-                                               int width, int channels, int pad) {
+__device__ __forceinline__ void crop(const unsigned char* __restrict__ images,
+                                     const long long* __restrict__ chosen,
+                                     const long long* __restrict__ offsets,
+                                     const bool* __restrict__ flips, const float* __restrict__ mean,
+                                     const float* __restrict__ inv_std, float* __restrict__ y,
+                                     long long size, int height, int width, int channels, int pad) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
         const int c = e % channels, q = e / channels % width, p = e / channels / width % height;
@@ -24,4 +22,29 @@ __global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__
         }
         y[e] = value;
     }
+}
+
+__global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__ images,
+                                               const long long* __restrict__ chosen,
+                                               const long long* __restrict__ offsets,
+                                               const bool* __restrict__ flips,
+                                               const float* __restrict__ mean,
+                                               const float* __restrict__ inv_std,
+                                               float* __restrict__ y, long long size, int height,
+                                               int width, int channels, int pad) {
+    crop(images, chosen, offsets, flips, mean, inv_std, y, size, height, width, channels, pad);
+}
+
+// The same of one batch of an epoch: where it begins in the tables is read from memory. There are at
+// least as many threads as images: the first ones pick the labels.
+__global__ void __launch_bounds__(256) augment_at(
+    const unsigned char* __restrict__ images, const long long* __restrict__ labels,
+    const long long* __restrict__ chosen, const long long* __restrict__ offsets,
+    const bool* __restrict__ flips, const float* __restrict__ mean, const float* __restrict__ inv_std,
+    const long long* __restrict__ batch, float* __restrict__ y, long long* __restrict__ picked,
+    long long size, int height, int width, int channels, int pad, int count) {
+    const long long first = batch[0] * count, thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (thread < count) picked[thread] = labels[chosen[first + thread]];
+    crop(images, chosen + first, offsets + 2 * first, flips + first, mean, inv_std, y, size, height,
+         width, channels, pad);
 }

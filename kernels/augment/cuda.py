@@ -9,7 +9,7 @@ from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
 from minires.kernels.traffic import size_of
 
-KERNELS = Module(Path(__file__).parent / "cuda.cu", ["augment"])
+KERNELS = Module(Path(__file__).parent / "cuda.cu", ["augment", "augment_at"])
 
 
 def normalize(images, chosen, mean, inv_std):
@@ -29,3 +29,18 @@ def forward(images, chosen, offsets, flips, pad, mean, inv_std):
     traffic = (read, y.nbytes)  # of the images only those that are chosen
     KERNELS.launch("augment", blocks(y.size), (THREADS,), arguments, traffic=traffic)
     return y
+
+
+def forward_at(images, labels, chosen, offsets, flips, pad, mean, inv_std, batch, size):
+    """The batch of this number out of an epoch's tables, and its labels."""
+    xp, (_, h, w, c) = array_module(images), images.shape
+    y = xp.empty((size, h, w, c), np.float32)
+    picked = xp.zeros(size, np.int64)  # while a graph is recorded: classes that there are
+    numbers = (np.int64(y.size), *map(np.int32, (h, w, c, pad, size)))
+    arrays = (images, labels, chosen, offsets, flips, mean, inv_std, batch, y, picked)
+    read = y.size * images.itemsize + picked.nbytes + size_of(mean, inv_std, batch)
+    read += sum(table[:size].nbytes for table in (chosen, offsets, flips))
+    grid = max(blocks(y.size), blocks(size))
+    traffic = (read, y.nbytes + picked.nbytes)
+    KERNELS.launch("augment_at", grid, (THREADS,), (*arrays, *numbers), traffic=traffic)
+    return y, picked

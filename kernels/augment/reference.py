@@ -20,3 +20,10 @@ def forward(images, chosen, offsets, flips, pad, mean, inv_std):
     crops = windows(padded, images.shape[1:3], (1, 1))
     crops = crops[xp.arange(len(chosen)), offsets[:, 0], offsets[:, 1]]
     return xp.where(flips[:, None, None, None], crops[:, :, ::-1], crops)
+
+
+def forward_at(images, labels, chosen, offsets, flips, pad, mean, inv_std, batch, size):
+    """The batch of this number out of an epoch's tables, and its labels."""
+    rows = slice(int(batch) * size, (int(batch) + 1) * size)
+    y = forward(images, chosen[rows], offsets[rows], flips[rows], pad, mean, inv_std)
+    return y, labels[chosen[rows]]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minires.cuda import Module, element_type
+from minires.cuda.graph import converted
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
 
@@ -21,7 +22,7 @@ KERNELS = Module(
 def forward(z, labels, label_smoothing=0.0):
     """The mean loss as a scalar array."""
     xp, kind, (rows, classes) = array_module(z), element_type(z), z.shape
-    labels = xp.ascontiguousarray(labels, np.int64)
+    labels = converted(labels, np.int64)
     p, losses, loss = xp.empty(z.shape, z.dtype), xp.empty(rows, z.dtype), xp.empty((), z.dtype)
     sizes = (np.int32(rows), np.int32(classes))
     KERNELS.launch(

@@ -12,4 +12,6 @@ as in PyTorch (the learning rate outside the velocity), v starting at zero.
 update(params, grads, velocities, lr, momentum, weight_decays, nesterov) -> None
     params, grads, velocities: lists of arrays of equal shapes; params and velocities are updated in
     place, grads are left as they are. weight_decays: a list of numbers, one per parameter.
+    lr: a number, or an array () of float64 that holds it, on the device: a graph reads it there at
+    every replay.
 """

@@ -1,18 +1,19 @@
 // All parameters in one launch. Arrays lie anywhere in memory: a table says where.
 //
 // Block b updates up to CHUNK elements of parameter owners[b], from starts[b] on. 12 bytes read, 8
-// written per element.
+// written per element. Where the learning rate is a number in memory, a graph that is replayed reads
+// what it is by then.
 #include "minires.cuh"
 
 constexpr int CHUNK = 1024;
 
 template <typename T>
-__global__ void __launch_bounds__(256) update(const unsigned long long* __restrict__ addresses,
-                                              const long long* __restrict__ sizes,
-                                              const double* __restrict__ decays,
-                                              const int* __restrict__ owners,
-                                              const long long* __restrict__ starts, int parameters,
-                                              T lr, T momentum, bool nesterov) {
+__device__ __forceinline__ void update_chunk(const unsigned long long* __restrict__ addresses,
+                                             const long long* __restrict__ sizes,
+                                             const double* __restrict__ decays,
+                                             const int* __restrict__ owners,
+                                             const long long* __restrict__ starts, int parameters,
+                                             T lr, T momentum, bool nesterov) {
     const int owner = owners[blockIdx.x];
     T* p = reinterpret_cast<T*>(addresses[owner]);
     const T* g = reinterpret_cast<const T*>(addresses[parameters + owner]);
@@ -25,4 +26,26 @@ __global__ void __launch_bounds__(256) update(const unsigned long long* __restri
         v[i] = velocity;
         p[i] -= lr * (nesterov ? gradient + momentum * velocity : velocity);
     }
+}
+
+template <typename T>
+__global__ void __launch_bounds__(256) update(const unsigned long long* __restrict__ addresses,
+                                              const long long* __restrict__ sizes,
+                                              const double* __restrict__ decays,
+                                              const int* __restrict__ owners,
+                                              const long long* __restrict__ starts, int parameters,
+                                              T lr, T momentum, bool nesterov) {
+    update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, lr, momentum, nesterov);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(256) update_at(const unsigned long long* __restrict__ addresses,
+                                                 const long long* __restrict__ sizes,
+                                                 const double* __restrict__ decays,
+                                                 const int* __restrict__ owners,
+                                                 const long long* __restrict__ starts,
+                                                 int parameters, const double* __restrict__ lr,
+                                                 T momentum, bool nesterov) {
+    update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, T(lr[0]), momentum,
+                    nesterov);
 }

@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from minires.cuda import Module, element_type
+from minires.cuda.graph import refuse
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS
 from minires.kernels.sgd import reference
 from minires.kernels.traffic import size_of
 
 CHUNK = 1024
-KERNELS = Module(Path(__file__).parent / "cuda.cu", ["update<float>", "update<double>"])
+KERNELS = Module(
+    Path(__file__).parent / "cuda.cu",
+    [f"{kernel}<{kind}>" for kernel in ("update", "update_at") for kind in ("float", "double")],
+)
 
 
 def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
@@ -21,6 +25,7 @@ def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
     for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
         alike = p.shape == g.shape == v.shape and p.dtype == g.dtype == v.dtype
         if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):
+            refuse(f"SGD of arrays that are not alike and contiguous, such as {p.shape}, {g.shape}")
             reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
         elif p.size:
             together.setdefault(p.dtype, []).append((p, g, v, decay))
@@ -40,18 +45,22 @@ def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov) ->
         xp.asarray(owners),
         xp.asarray(starts),
     )
+    in_memory = hasattr(lr, "shape") and not isinstance(lr, np.generic)
     KERNELS.launch(
-        f"update<{element_type(params[0])}>",
+        f"{'update_at' if in_memory else 'update'}<{element_type(params[0])}>",
         (len(owners),),
         (THREADS,),
         (
             *tables,
             np.int32(len(params)),
-            dtype.type(lr),
+            lr if in_memory else dtype.type(lr),
             dtype.type(momentum),
             np.bool_(nesterov),
         ),
-        traffic=(size_of(*tables, *params, *grads, *velocities), size_of(*params, *velocities)),
+        traffic=(
+            size_of(*tables, *params, *grads, *velocities) + 8 * in_memory,
+            size_of(*params, *velocities),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
         if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):
             reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
             continue
-        numbers = np.array([lr, momentum, decay], p.dtype)
+        numbers = np.array([float(lr), momentum, decay], p.dtype)
         _update(p.reshape(-1), g.reshape(-1), v.reshape(-1), numbers, nesterov)
 
 

@@ -9,7 +9,7 @@ from minires.kernels.numba_grid import visit
 def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
     """Update every parameter and velocity in place."""
     for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
-        numbers = (p.dtype.type(number) for number in (lr, momentum, decay))
+        numbers = (p.dtype.type(number) for number in (float(lr), momentum, decay))
         visit(_update, p.size, p.reshape(-1), g.reshape(-1), v.reshape(-1), *numbers, nesterov)
 
 

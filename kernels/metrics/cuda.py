@@ -1,0 +1,25 @@
+"""Launches the kernel of `cuda.cu`, on a GPU or on the emulator."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda import Module, element_type
+from minires.cuda.graph import converted
+from minires.kernels.traffic import size_of
+
+THREADS = 1024
+KERNELS = Module(Path(__file__).parent / "cuda.cu", ["accumulate<float>", "accumulate<double>"])
+
+
+def accumulate(loss, logits, labels, loss_sum, correct):
+    """Add a batch to loss_sum and correct, in place."""
+    logits, labels = converted(logits, loss.dtype), converted(labels, np.int64)
+    arrays = (loss, logits, labels, loss_sum, correct)
+    KERNELS.launch(
+        f"accumulate<{element_type(loss)}>",
+        (1,),
+        (THREADS,),
+        (*arrays, *map(np.int32, logits.shape)),
+        traffic=(size_of(*arrays), size_of(loss_sum, correct)),
+    )

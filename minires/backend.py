@@ -15,13 +15,16 @@ from types import ModuleType
 import numpy as np
 
 from minires import cuda, kernels
-from minires.cuda import host
+from minires.cuda import graph, host
 
 BY_SPEED = ("cupy", "numba", "numba_cuda", "numpy", "emulator")
 """All backends, fastest first: the order in which `default` looks for one that works."""
 
 TENSOR_CORES = ("cupy", "emulator")
 """Backends that can multiply in tf32."""
+
+GRAPHS = ("cupy", "emulator")
+"""Backends whose steps can be captured by `minires.cuda.graph`."""
 
 _current: str | None = None  # until the first use: `default()`, which may have to import CuPy
 _generator = np.random.default_rng(0)
@@ -149,7 +152,18 @@ def set_precision(name: str) -> None:
 
 
 def kernel(op: str) -> ModuleType:
-    """The module that computes operation `op` on the current backend."""
+    """The module that computes operation `op` on the current backend.
+
+    Raises
+    ------
+    minires.cuda.graph.GraphError
+        While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
+    """
+    if graph.capturing() and not (current() in GRAPHS and kernels.has_own(op, current())):
+        raise graph.GraphError(
+            f"operation {op!r} has no CUDA C++ kernel on backend {current()}, and what array code "
+            f"computes would not be part of the graph; graphs are of backend {' or '.join(GRAPHS)}"
+        )
     return kernels.load(op, current())
 
 
@@ -167,7 +181,14 @@ def asarray(array, dtype=None):
 
 
 def to_numpy(array) -> np.ndarray:
-    """An array of any backend as a NumPy array on the host (no copy if it is one already)."""
+    """An array of any backend as a NumPy array on the host (no copy if it is one already).
+
+    Raises
+    ------
+    minires.cuda.graph.GraphError
+        While a step is captured as a graph: its results are not there yet.
+    """
+    graph.refuse("a result that is read on the host (item(), numpy(), to_numpy(), read(), print)")
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
@@ -183,5 +204,12 @@ def seed(value: int) -> None:
 
 
 def generator() -> np.random.Generator:
-    """What draws initial weights and dropout masks: on the host, the same on every backend."""
+    """What draws initial weights and dropout masks: on the host, the same on every backend.
+
+    Raises
+    ------
+    minires.cuda.graph.GraphError
+        While a step is captured as a graph: all replays would have the same numbers.
+    """
+    graph.refuse("random numbers from the host (dropout, initial weights)")
     return _generator

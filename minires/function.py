@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from minires import backend
+from minires.cuda import graph
 
 _recording = True
 
@@ -79,7 +80,8 @@ class Function:
     def __call__(self, *inputs):
         """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
         self._check_call(inputs)
-        y = self.xp.asarray(self.forward(*(self._contiguous(tensor.data) for tensor in inputs)))
+        arrays = [self._contiguous(tensor.data) for tensor in inputs]
+        y = self.xp.asarray(_launching(self.name, self.forward, *arrays))
         self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
         if not any(self.needs):
             self.saved = ()
@@ -121,7 +123,7 @@ class Function:
                     f"place after the forward pass; make a new array instead (x = x + 1, not "
                     f"x.data += 1), or modify it after backward()"
                 )
-        results = self.backward(self._contiguous(dy))
+        results = _launching(f"{self.name} backward", self.backward, self._contiguous(dy))
         if not isinstance(results, tuple) or len(results) != len(self.inputs):
             raise TypeError(
                 f"{self.name}: backward must return a tuple of {len(self.inputs)} gradients, one "
@@ -134,14 +136,16 @@ class Function:
                     f"{self.name}: backward returned {_describe(gradient)} as the gradient of an "
                     f"input of shape {shape}"
                 )
-            checked.append(self.xp.asarray(gradient, dtype) if need else None)
+            if need and gradient.dtype != dtype:
+                gradient = graph.converted(gradient, dtype)
+            checked.append(self.xp.asarray(gradient) if need else None)
         return checked
 
     def _contiguous(self, array):
         """What a kernel may rely on; views are left alone by operations without a kernel."""
         if self.kernel is None or array.flags.c_contiguous:
             return array
-        return self.xp.ascontiguousarray(array)
+        return graph.converted(array, array.dtype)
 
     def free(self) -> None:
         """Drop what was saved and the links to the parents: the graph is used up."""
@@ -170,24 +174,45 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
     for function in order:
         dy = pending.pop(function)
         if function.retained is not None:
-            pending[function.retained] = dy.copy()
+            pending[function.retained] = graph.copied(dy)
         saved = function.saved
         for parent, gradient in zip(function.parents, function.gradients(dy), strict=True):
             if parent is None:
                 continue
             if parent in pending:
-                total, _ = function.add(pending[parent], gradient)
+                total, _ = _launching("add", function.add, pending[parent], gradient)
                 pending[parent] = function.xp.asarray(total)
                 continue
             if not isinstance(parent, Function):
                 if id(gradient) in handed_out or not _is_fresh(gradient, saved):
-                    gradient = gradient.copy()
+                    gradient = graph.copied(gradient)
             handed_out.add(id(gradient))
             pending[parent] = gradient
         if not retain_graph:
             function.free()
     for tensor, gradient in pending.items():
         tensor.accumulate(gradient)
+
+
+def _launching(name: str, compute, *arrays):
+    """compute(*arrays); while a step is captured it must launch kernels, or its results be views.
+
+    Raises
+    ------
+    GraphError
+        If array code has computed instead: with numbers that are not there yet.
+    """
+    before = graph.recorded()
+    results = compute(*arrays)
+    if graph.capturing() and graph.recorded() == before:
+        shared = backend.xp().may_share_memory
+        for result in results if isinstance(results, tuple) else (results,):
+            if result is not None and not any(shared(result, array) for array in arrays):
+                raise graph.GraphError(
+                    f"{name} was computed by array code, which would not be part of the graph: its "
+                    f"CUDA kernels do not serve {', '.join(map(_describe, arrays))}, or it has none"
+                )
+    return results
 
 
 def _is_fresh(gradient, saved: tuple) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from math import cos, pi, sqrt
 
 from minires import backend
+from minires.cuda import graph
 from minires.nn import Module, Parameter
 from minires.tensor import Tensor
 
@@ -25,7 +26,9 @@ class SGD:
     params : Module or iterable of Parameter
         A Module's parameters, or a list of them.
     lr : float
-        Learning rate; the attribute `lr` may be set between steps.
+        Learning rate; the attribute `lr` may be set between steps. It may also be an array () of
+        float64 on the current backend, for a step that is captured as a graph: every replay reads
+        the rate that it then holds.
     momentum, weight_decay : float
     nesterov : bool
         Needs momentum > 0.
@@ -88,6 +91,7 @@ def clip_grad_norm(params: Module | Iterable[Parameter], max_norm: float) -> flo
     float
         The norm before clipping.
     """
+    graph.refuse("clip_grad_norm, which reads the norm on the host")
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm: max_norm must not be negative, but is {max_norm}")
     params = _listed("clip_grad_norm", params)

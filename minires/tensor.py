@@ -12,6 +12,7 @@ import contextlib
 import numpy as np
 
 from minires import backend
+from minires.cuda import graph
 from minires.function import Function, backpropagate, set_recording
 from minires.operators import Add, Binary, Index, MatMul, Reduce, Reshape, Transpose, Unary
 
@@ -165,9 +166,10 @@ class Tensor:
                 )
             gradient = xp.ones(self.shape, self.dtype)
         else:
-            gradient = xp.array(
-                gradient.data if isinstance(gradient, Tensor) else gradient, self.dtype
-            )
+            gradient = gradient.data if isinstance(gradient, Tensor) else gradient
+            if hasattr(gradient, "dtype") and gradient.dtype != self.dtype:
+                gradient = graph.converted(gradient, self.dtype)
+            gradient = graph.copied(xp.asarray(gradient, self.dtype))
             if gradient.shape != self.shape:
                 raise ValueError(
                     f"backward(gradient): the gradient is {gradient.shape}, the tensor {self.shape}"
@@ -180,6 +182,9 @@ class Tensor:
     def accumulate(self, gradient) -> None:
         """Add an array to `grad`."""
         if self.grad is not None:
+            graph.refuse(
+                "a backward() that adds to gradients of an earlier one: call zero_grad() before it"
+            )
             gradient = self.grad + gradient
         self.grad = backend.xp().asarray(gradient) if self.ndim == 0 else gradient
 
@@ -369,7 +374,7 @@ def _like(value, model: Tensor) -> Tensor:
         bare = isinstance(value, list | tuple) or np.ndim(value) == 0
         data = _as_data(value, model.dtype if model.dtype.kind == "f" else np.float32)
     if model.dtype.kind == "f" and (bare or data.dtype.kind != "f"):
-        return Tensor(data.astype(model.dtype))
+        return Tensor(data.astype(model.dtype) if bare else graph.converted(data, model.dtype))
     return value if isinstance(value, Tensor) else Tensor(data)
 
 
@@ -382,7 +387,7 @@ def _binary(kind: str, a, b) -> Tensor:
 
 def _floating(x: Tensor) -> Tensor:
     """Integers as float32: the functions of analysis do not stay in the integers."""
-    return x if x.dtype.kind == "f" else Tensor(x.data.astype(np.float32))
+    return x if x.dtype.kind == "f" else Tensor(graph.converted(x.data, np.float32))
 
 
 def _matmul(a, b) -> Tensor:

@@ -175,10 +175,16 @@ class Module:
 
     def execute(self, launch: Launch) -> None:
         """Check a launch, and run it on the end whose arrays it was given."""
-        instance, grid, block = launch.instance, launch.grid, launch.block
-        arguments, dynamic_shared = launch.arguments, launch.dynamic_shared
+        end = self.prepare(launch)
+        end.launch(
+            launch.instance, launch.grid, launch.block, launch.arguments, launch.dynamic_shared
+        )
+
+    def prepare(self, launch: Launch):
+        """Check a launch and load its kernel -> the end that is to run it."""
+        instance, arguments = launch.instance, launch.arguments
         signature = self.signatures[instance]
-        signature.check(grid, block, arguments, dynamic_shared)
+        signature.check(launch.grid, launch.block, arguments, launch.dynamic_shared)
         on_host = [isinstance(a, np.ndarray) for a in arguments if not isinstance(a, np.generic)]
         if any(on_host) and not all(on_host):
             raise LaunchError(
@@ -186,8 +192,8 @@ class Module:
                 f"mixed"
             )
         end = self._host() if all(on_host) else self._device
-        signature.check_threads(block, end.most_threads(instance))
-        end.launch(instance, grid, block, arguments, dynamic_shared)
+        signature.check_threads(launch.block, end.most_threads(instance))
+        return end
 
     def _host(self) -> HostModule:
         modes = frozenset(host.modes())

@@ -1,6 +1,7 @@
 """The GPU's end: compile for the GPU at hand and launch, through CuPy."""
 
 import hashlib
+from contextlib import suppress
 
 import cupy
 
@@ -44,3 +45,37 @@ class DeviceModule:
         if kernel is None:
             kernel = self.kernels[instance] = self.module.get_function(instance)
         return kernel
+
+
+class DeviceGraph:
+    """Launches in their order as one CUDA graph, which one call repeats.
+
+    Parameters
+    ----------
+    launches : list of minires.cuda.Launch
+        Checked and loaded (`Module.prepare`), so that the capture consists of launches alone. Their
+        arrays must stay where they are; who has the list keeps them there.
+
+    Raises
+    ------
+    LaunchError, cupy.cuda.runtime.CUDARuntimeError
+        If the GPU refuses. The stream does not capture any more then.
+    """
+
+    def __init__(self, launches):
+        self.launches = launches
+        stream = cupy.cuda.Stream(non_blocking=True)  # the default stream cannot capture
+        with stream:
+            stream.begin_capture()
+            try:
+                for launch in launches:
+                    launch.run()
+            except BaseException:
+                with suppress(Exception):  # that it has become invalid is no news
+                    stream.end_capture()
+                raise
+            self.graph = stream.end_capture()
+
+    def launch(self) -> None:
+        """Repeat the launches, on CuPy's current stream."""
+        self.graph.launch()

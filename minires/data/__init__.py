@@ -6,6 +6,7 @@ from minires.data.cifar import find, load_cifar10, load_cifar100
 from minires.data.dataset import DataError, Dataset
 from minires.data.loader import Loader
 from minires.data.normalization import Normalization
+from minires.data.resident import ResidentBatches
 from minires.data.shapes import load_shapes
 
 NAMES = ("cifar10", "cifar100", "shapes", "auto")

@@ -6,6 +6,7 @@ from math import ceil
 import numpy as np
 
 from minires import backend
+from minires.cuda import graph
 from minires.data.dataset import Dataset
 from minires.data.normalization import Normalization
 from minires.tensor import Tensor
@@ -88,13 +89,23 @@ class Loader:
         x : Tensor (N, H, W, 3), float32
         labels : int64 array (N,) on the current backend
         """
-        order = np.arange(len(self.dataset))
-        if self.shuffle:
-            self._generator(epoch).shuffle(order)
-        order = backend.asarray(order)
+        graph.refuse("a batch of a Loader, which is drawn on the host (see data.ResidentBatches)")
+        order = backend.asarray(self.order(epoch))
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield Tensor(self._input(chosen, epoch, batch)), self.labels[chosen]
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Which images come in this epoch, one after the other: int64, on the host."""
+        order = np.arange(len(self.dataset))
+        if self.shuffle:
+            self._generator(epoch).shuffle(order)
+        return order
+
+    def crops(self, epoch: int, batch: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets (count, 2) int64 and flips (count,) bool of a batch, on the host."""
+        rng = self._generator(epoch, batch)
+        return rng.integers(0, 2 * self.pad + 1, (count, 2)), rng.random(count) < 0.5
 
     def _generator(self, *place: int) -> np.random.Generator:
         """A stream of its own for each epoch's order and each batch's augmentation."""
@@ -104,9 +115,7 @@ class Loader:
         kernel = backend.kernel("augment")
         if not self.augment:
             return kernel.normalize(self.images, chosen, self.mean, self.inv_std)
-        rng = self._generator(epoch, batch)
-        offsets = backend.asarray(rng.integers(0, 2 * self.pad + 1, (len(chosen), 2)))
-        flips = backend.asarray(rng.random(len(chosen)) < 0.5)
+        offsets, flips = map(backend.asarray, self.crops(epoch, batch, len(chosen)))
         return kernel.forward(
             self.images, chosen, offsets, flips, self.pad, self.mean, self.inv_std
         )

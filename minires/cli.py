@@ -15,6 +15,7 @@ from minires.bench.account import account_table
 from minires.bench.ladder import ladder_table
 from minires.bench.timing import sgemm_flops_per_second
 from minires.cuda import PRECISIONS
+from minires.cuda.graph import GraphError
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
@@ -23,6 +24,7 @@ from minires.training import Config, Trainer, TrainingError, checkpoint, evaluat
 from minires.training.loop import bar_settings
 from minires.training.weights import read_arrays
 
+OWN_ERRORS = (TrainingError, GraphError, backend.BackendUnavailable)
 DEFAULTS = {field.name: field.default for field in fields(Config)}
 
 
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = options.pop("command")
     try:
         command(**options)
-    except (ValueError, KeyError, OSError, TrainingError, backend.BackendUnavailable) as error:
+    except (ValueError, KeyError, OSError, *OWN_ERRORS) as error:
         if os.environ.get("MINIRES_DEBUG"):
             raise
         message = error.args[0] if isinstance(error, KeyError) else error
@@ -59,7 +61,7 @@ def train(resume: bool, download: bool, **settings) -> None:
     print(f"data      {trainer.data_note}")
     print(f"          {images:,} training, {len(trainer.test_set):,} test images")
     print(f"model     {config.model}, {trainer.model.num_parameters():,} parameters")
-    print(f"backend   {config.backend}")
+    print(f"backend   {config.backend}" + ", steps as a graph" * (trainer.graphed is not None))
     print(
         f"length    {trainer.total:,} iterations of {config.batch_size} images, {epochs:.1f} epochs"
     )
@@ -253,6 +255,11 @@ def _add_train(commands) -> None:
     p.add_argument("--no-augment", dest="augment", action="store_false", help="no crops and flips")
     _option(p, "--normalization", str, "", choices=NORMALIZATIONS)
     _option(p, "--checkpoint-every", int, "iterations; also at the end of each epoch")
+    p.add_argument(
+        "--graph",
+        action=argparse.BooleanOptionalAction,
+        help="replay steps as one CUDA graph: on a GPU or the emulator (default: on a GPU)",
+    )
 
 
 def _add_eval(commands) -> None:

@@ -1,7 +1,7 @@
 """On a CUDA GPU: training has the losses of numpy; `test_backends.py` runs there, too."""
 
 import pytest
-from traces import assert_same_training
+from traces import assert_replays_are_plain_steps, assert_same_training
 
 from minires import backend, cuda
 
@@ -16,3 +16,8 @@ if why := backend.problem("cupy"):
 def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance, monkeypatch):
     monkeypatch.setattr(cuda, "_precision", "float32")
     assert_same_training("cupy", dtype, lr, tolerance)
+
+
+@pytest.mark.parametrize("fused", [None, False], ids=["fused", "separate"])
+def test_replays_of_a_graph_have_the_bits_of_plain_steps(fused):
+    assert_replays_are_plain_steps("cupy", fused)

@@ -1,10 +1,12 @@
-"""Twenty steps of training, for one backend to be compared with another."""
+"""Steps of training, for one backend to be compared with another, and replays with plain steps."""
 
 import numpy as np
 
 import minires as mr
-from minires import Tensor, models, optim
+from minires import Tensor, backend, models, optim
 from minires import functional as F
+from minires.cuda import graph
+from minires.training.evaluate import Metrics
 
 
 def train(name: str, dtype: str, lr: float, steps: int = 20, batch: int = 16, size: int = 32):
@@ -36,3 +38,64 @@ def assert_same_training(name: str, dtype: str, lr: float, tolerance: float, **h
         np.testing.assert_allclose(
             own[parameter], value, atol=100 * tolerance * scale, err_msg=parameter
         )
+
+
+class Training:
+    """A small network on random images of 8 x 8, to be trained by plain steps or by replays."""
+
+    def __init__(self, fused: bool | None = None, model="resnet8", shortcut=None, **sgd):
+        backend.seed(0)
+        self.model = models.build(model, shortcut=shortcut, fused=fused)
+        self.sgd = optim.SGD(self.model, 0.1, **{"momentum": 0.9, "weight_decay": 1e-2} | sgd)
+        self.metrics = Metrics()
+
+    def step(self, x, labels):
+        """One step; returns the loss and the logits."""
+        logits = self.model(Tensor(x))
+        loss = F.cross_entropy(logits, labels)
+        self.sgd.zero_grad()
+        loss.backward()
+        self.sgd.step()
+        self.metrics.add(loss.data, logits.data, labels)
+        return loss, logits
+
+    def state(self) -> dict:
+        """Weights, running statistics, velocities and sums, by name."""
+        velocities = {f"velocity {i}": v for i, v in enumerate(self.sgd.velocities)}
+        sums = {"loss": self.metrics.loss_sum, "correct": self.metrics.correct}
+        copies = {k: np.array(backend.to_numpy(v)) for k, v in (velocities | sums).items()}
+        return self.model.state_dict() | copies
+
+
+def batches(count: int, size: int = 6) -> list:
+    """So many batches of random images and labels, on the current backend."""
+    rng = np.random.default_rng(1)
+    return [
+        (
+            backend.asarray(rng.standard_normal((size, 8, 8, 3)).astype(np.float32)),
+            backend.asarray(rng.integers(0, 10, size)),
+        )
+        for _ in range(count)
+    ]
+
+
+def assert_same_bits(first: dict, second: dict) -> None:
+    """Equal names, equal bytes."""
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        assert array.tobytes() == second[name].tobytes(), name
+
+
+def assert_replays_are_plain_steps(name: str, fused: bool | None = None, **how) -> None:
+    """Four steps, each with a learning rate of its own: all state has the same bits after each."""
+    rates = [0.1, 0.03, 0.3, 0.01]
+    with mr.use(name):
+        plain, replayed = Training(fused, **how), Training(fused, **how)
+        replayed.sgd.lr = backend.asarray(0.0, np.float64)
+        captured = graph.capture(replayed.step, *batches(1)[0])
+        for rate, batch in zip(rates, batches(4), strict=True):
+            plain.sgd.lr, replayed.sgd.lr[...] = rate, rate
+            expected, own = plain.step(*batch), captured.replay(*batch)
+            for one, other in zip(expected, own, strict=True):
+                assert one.numpy().tobytes() == other.numpy().tobytes()
+            assert_same_bits(plain.state(), replayed.state())

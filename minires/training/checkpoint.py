@@ -11,7 +11,6 @@ from pathlib import Path
 
 from minires import backend
 from minires.training.config import Config
-from minires.training.evaluate import Metrics
 from minires.training.weights import WeightsError, read_arrays, write_arrays
 
 NAME = "checkpoint"
@@ -35,7 +34,7 @@ class Checkpoint:
             velocity[...] = backend.asarray(self.arrays[f"velocity.{i}"])
         trainer.step, trainer.best = self.state["step"], self.state["best"]
         trainer.history, trainer.seconds = self.state["history"], self.state["seconds"]
-        trainer.metrics = Metrics(**self.state["metrics"])
+        trainer.metrics.reset(**self.state["metrics"])
         backend.generator().bit_generator.state = self.state["generator"]
 
 
@@ -75,6 +74,6 @@ def read(out: Path) -> Checkpoint | None:
     if "state" not in metadata:
         raise WeightsError(f"{out / NAME}: a safetensors file, but not a checkpoint of minires")
     config = json.loads(metadata["config"])
-    if config.keys() != {field.name for field in fields(Config)}:
+    if not config.keys() <= {field.name for field in fields(Config)}:  # it may lack newer ones
         raise WeightsError(f"{out / NAME}: the checkpoint of another version of minires")
     return Checkpoint(arrays, json.loads(metadata["state"]), config)

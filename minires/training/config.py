@@ -9,7 +9,7 @@ PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
 PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
 DEEP = 110
 SHAPES_EPOCHS = 6
-MAY_CHANGE = ("data_dir", "out", "checkpoint_every")  # from a run to its resumption
+MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph")  # from a run to its resumption
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Config:
     `epochs` and `steps` set the length, at most one of them; without either it is the paper's
     64,000 iterations on CIFAR and a short run on shapes. `warm_up` is a number of iterations at
     learning rate 0.01 before the schedule begins; None stands for the paper's 400 in nets of 110
-    layers and more, 0 else. The other names are those of `minires train --help`.
+    layers and more, 0 else. `graph` replays steps as one CUDA graph; None stands for: on a GPU,
+    unless gradients are clipped. The other names are those of `minires train --help`.
     """
 
     model: str = "resnet20"
@@ -48,6 +49,7 @@ class Config:
     augment: bool = True
     normalization: str = "per-pixel"
     checkpoint_every: int = 500
+    graph: bool | None = None
 
     def __post_init__(self):
         if self.epochs is not None and self.steps is not None:
@@ -69,6 +71,11 @@ class Config:
                 raise ValueError(f"{name} must not be negative, but is {value}")
         if not 0 <= self.label_smoothing <= 1:
             raise ValueError(f"label_smoothing is 0 to 1, but is {self.label_smoothing}")
+        if self.graph and self.clip_grad_norm is not None:
+            raise ValueError(
+                "--graph and --clip-grad-norm exclude each other: the norm of the gradients is "
+                "read on the host, for which a graph does not stop"
+            )
         models.parse_name(self.model)  # before data are looked for, or downloaded
         if self.schedule not in ("step", "cosine", "one-cycle", "constant"):
             raise ValueError(

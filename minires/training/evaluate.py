@@ -32,27 +32,34 @@ def evaluate(
 
 
 class Metrics:
-    """Running loss and accuracy, summed on the device and read only when a number is shown."""
+    """Running loss and accuracy, summed on the device and read only when a number is shown.
+
+    The sums stay in the same two arrays, `loss_sum` and `correct`, on which a graph can work.
+    """
 
     def __init__(self, loss_sum: float = 0.0, correct: int = 0, count: int = 0):
-        xp = backend.xp()
-        self.loss_sum, self.correct = xp.asarray(loss_sum, "f8"), xp.asarray(correct, "i8")
+        self.loss_sum, self.correct = backend.asarray(0.0, "f8"), backend.asarray(0, "i8")
+        self.reset(loss_sum, correct, count)
+
+    def reset(self, loss_sum: float = 0.0, correct: int = 0, count: int = 0) -> None:
+        """Begin anew, or where `state` says."""
+        self.loss_sum[...], self.correct[...] = loss_sum, correct
         self.count = count
 
     def add(self, loss, logits, labels) -> None:
         """One batch: its mean loss, logits (N, K), labels (N,)."""
-        self.loss_sum = self.loss_sum + loss.astype("f8") * len(labels)
-        self.correct = self.correct + (logits.argmax(axis=1) == labels).sum()
+        backend.kernel("metrics").accumulate(loss, logits, labels, self.loss_sum, self.correct)
         self.count += len(labels)
 
     def read(self) -> tuple[float, float]:
         """Mean loss and accuracy (0 to 1) so far."""
-        return float(self.loss_sum) / self.count, int(self.correct) / self.count
+        state = self.state()
+        return state["loss_sum"] / self.count, state["correct"] / self.count
 
     def state(self) -> dict:
         """Plain numbers, with which to make the same Metrics again."""
         return {
-            "loss_sum": float(self.loss_sum),
-            "correct": int(self.correct),
+            "loss_sum": float(backend.to_numpy(self.loss_sum)),
+            "correct": int(backend.to_numpy(self.correct)),
             "count": self.count,
         }

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from minires.data import Loader, Normalization
 from minires.training import checkpoint, record
 from minires.training.config import Config
 from minires.training.evaluate import Metrics, evaluate
+from minires.training.graphed import GraphedSteps, is_graphed
 from minires.training.interrupt import StopAfterStep
 from minires.training.weights import save_weights, write_atomically
 
@@ -41,11 +43,15 @@ class Trainer:
         Iterations done and to do.
     history : list of dict
         One row per epoch: the rows of metrics.csv.
+    graphed : GraphedSteps or None
+        What takes the steps on full batches, if they are replayed as a graph.
 
     Raises
     ------
     TrainingError
         If `config.out` holds another run, or a run with other settings.
+    ValueError
+        If the backend cannot do what the settings ask for.
     """
 
     def __init__(self, config: Config, resume: bool = False, download: bool = True):
@@ -56,6 +62,7 @@ class Trainer:
         self._refuse_conflicts(config, resume, saved)
         backend.use(config.backend)
         backend.set_precision(config.precision)
+        graphed = is_graphed(config)
         backend.seed(config.seed)
         train_set, test_set, self.data_note = data.load(
             config.dataset, config.data_dir, download, config.image_size
@@ -86,6 +93,8 @@ class Trainer:
         self.schedule = config.learning_rate(self.total, self.model.depth)
         self.step, self.history, self.best = 0, [], 0.0
         self.metrics, self.seconds = Metrics(), 0.0  # of the epoch so far
+        enough = len(train_set) >= config.batch_size
+        self.graphed = GraphedSteps(self) if graphed and enough else None
         self.resumed = saved is not None
         if saved is not None:
             saved.restore(self)
@@ -131,12 +140,11 @@ class Trainer:
     def _train_until(self, end: int, epoch: int, stop: StopAfterStep) -> None:
         """The rest of an epoch, up to iteration `end`."""
         self.model.train()
-        done = self.step - epoch * len(self.loader)
-        batches = islice(self.loader.batches(epoch, done), end - self.step)
+        begin = epoch * len(self.loader)
+        steps = self._steps(epoch, self.step - begin, end - begin)
         started, seconds_before, shown = time.perf_counter(), self.seconds, 0.0
         with self._progress_bar(epoch) as bar:
-            for x, labels in batches:
-                self._train_step(x, labels)
+            for _ in steps:
                 now = time.perf_counter()
                 self.seconds = seconds_before + now - started
                 if now - shown > 0.5:
@@ -149,16 +157,30 @@ class Trainer:
                 if stop.requested:
                     raise KeyboardInterrupt
 
+    def _steps(self, epoch: int, first: int, last: int) -> Iterator[None]:
+        """Take the steps `first` to `last` - 1 of an epoch, one at a turn."""
+        if self.graphed is not None:
+            whole = min(last, len(self.graphed))
+            yield from self.graphed.take(epoch, first, whole)
+            first = max(first, whole)
+        for x, labels in islice(self.loader.batches(epoch, first), last - first):
+            self._train_step(x, labels)
+            yield
+
     def _train_step(self, x, labels) -> None:
+        self.learn(x, labels, self.schedule(self.step))
+        self.step += 1
+
+    def learn(self, x, labels, lr) -> None:
+        """Forward, backward and SGD with learning rate `lr`, the metrics: all but counting."""
         logits = self.model(x)
         loss = F.cross_entropy(logits, labels, self.config.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         if self.config.clip_grad_norm is not None:
             optim.clip_grad_norm(self.model, self.config.clip_grad_norm)
-        self.optimizer.lr = self.schedule(self.step)
+        self.optimizer.lr = lr
         self.optimizer.step()
-        self.step += 1
         self.metrics.add(loss.data, logits.data, labels)
 
     def _read_metrics(self) -> tuple[float, float]:
@@ -195,7 +217,8 @@ class Trainer:
             "images_per_second": round(self.metrics.count / self.seconds, 1),
         }
         self.history.append(row)
-        self.metrics, self.seconds = Metrics(), 0.0
+        self.seconds = 0.0
+        self.metrics.reset()
         notes = {"model": self.config.model, "dataset": self.config.dataset, "step": str(self.step)}
         notes |= {"shortcut": self.config.shortcut} if self.config.shortcut else {}
         notes |= {"test_acc": str(test_accuracy), "image_size": str(self.config.image_size)}

@@ -23,6 +23,9 @@ BY_SPEED = ("cupy", "numba", "numba_cuda", "numpy", "emulator")
 TENSOR_CORES = ("cupy", "emulator")
 """Backends that can multiply in tf32."""
 
+HALF_STORAGE = ("cupy", "emulator", "numpy")
+"""Backends whose fused operations can keep images in float16 or bfloat16."""
+
 GRAPHS = ("cupy", "emulator")
 """Backends whose steps can be captured by `minires.cuda.graph`."""
 
@@ -136,7 +139,7 @@ class use:
 
 
 def set_precision(name: str) -> None:
-    """How float32 convolutions and matrix products multiply: see `minires.cuda.set_precision`.
+    """How convolutions multiply and what images are stored as: see `minires.cuda.set_precision`.
 
     Raises
     ------
@@ -148,7 +151,17 @@ def set_precision(name: str) -> None:
             f"precision tf32 is for tensor cores (backend {' or '.join(TENSOR_CORES)}), but the "
             f"backend is {current()}"
         )
+    if name in cuda.HALF and current() not in HALF_STORAGE:
+        raise ValueError(
+            f"precision {name} is half storage, for the fused operations of the backends "
+            f"{', '.join(HALF_STORAGE)}, but the backend is {current()}"
+        )
     cuda.set_precision(name)
+
+
+def storage() -> np.dtype:
+    """The dtype of images and their gradients in memory: float32, or as `set_precision` says."""
+    return cuda.storage() if current() in HALF_STORAGE else np.dtype(np.float32)
 
 
 def kernel(op: str) -> ModuleType:

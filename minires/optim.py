@@ -64,8 +64,11 @@ class SGD:
         ]
         self.velocities = [backend.xp().zeros_like(parameter.data) for parameter in self.params]
 
-    def step(self) -> None:
-        """Update all parameters that have a gradient."""
+    def step(self, scaling=None) -> None:
+        """Update all parameters that have a gradient.
+
+        `scaling` is the `state` of a `minires.amp.GradScaler` that has seen the gradients.
+        """
         active = [i for i, parameter in enumerate(self.params) if parameter.grad is not None]
         backend.kernel("sgd").update(
             [self.params[i].data for i in active],
@@ -75,6 +78,7 @@ class SGD:
             self.momentum,
             [self.weight_decays[i] for i in active],
             self.nesterov,
+            scaling,
         )
 
     def zero_grad(self) -> None:

@@ -20,6 +20,7 @@ FLOORS = (
     "minires.gradcheck",
     "minires.nn",
     "minires.optim",
+    "minires.amp",
     "minires.models",
     "minires.data",
     "minires.plots",

@@ -2,7 +2,7 @@
 
     images (M, H, W, C) uint8, a whole data set    chosen (N,) int64, which of them: 0 to M - 1
     mean, inv_std (H, W, C) float32
-    offsets (N, 2) int64 in [0, 2 pad]    flips (N,) bool    y (N, H, W, C) float32
+    offsets (N, 2) int64 in [0, 2 pad]    flips (N,) bool    y (N, H, W, C) of dtype
 
     z = (images[chosen] / 255 - mean) * inv_std
     y[n,h,w] = zp[n, h + offsets[n,0], w' + offsets[n,1]],  w' = W-1-w if flips[n] else w
@@ -14,9 +14,10 @@ an average pixel, and a per-pixel mean meets the pixels that it was taken from.
 
 The data set stays where it is (on a GPU: in its memory, as bytes); a batch is read out of it.
 
-forward(images, chosen, offsets, flips, pad, mean, inv_std) -> y      (no gradient: images are data)
-normalize(images, chosen, mean, inv_std) -> z
-forward_at(images, labels, chosen, offsets, flips, pad, mean, inv_std, batch, size)
+forward(images, chosen, offsets, flips, pad, mean, inv_std, dtype=float32) -> y
+    No gradient: images are data. dtype is float32, or float16 or bfloat16, to which y is rounded.
+normalize(images, chosen, mean, inv_std, dtype=float32) -> z
+forward_at(images, labels, chosen, offsets, flips, pad, mean, inv_std, batch, size, dtype=float32)
     -> (y (size, H, W, C), the batch's labels (size,))
     labels (M,) int64: of all images. chosen, offsets and flips are those of an epoch, of which the
     batch has the rows batch * size to (batch + 1) * size - 1; batch () int64 is an array, which a

@@ -1,12 +1,13 @@
 // A thread writes every so many elements of the batch: it knows from the image's offset and flip which
-// byte of which stored image is its own. 1 byte read (and a mean, from the cache), 4 written.
+// byte of which stored image is its own. 1 byte read (and a mean, from the cache), 4 or 2 written.
 #include "minires.cuh"
 
+template <typename S>
 __device__ __forceinline__ void crop(const unsigned char* __restrict__ images,
                                      const long long* __restrict__ chosen,
                                      const long long* __restrict__ offsets,
                                      const bool* __restrict__ flips, const float* __restrict__ mean,
-                                     const float* __restrict__ inv_std, float* __restrict__ y,
+                                     const float* __restrict__ inv_std, S* __restrict__ y,
                                      long long size, int height, int width, int channels, int pad) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
@@ -20,28 +21,30 @@ __device__ __forceinline__ void crop(const unsigned char* __restrict__ images,
             const float stored = images[chosen[n] * height * width * channels + place];
             value = (stored * (1.0f / 255) - mean[place]) * inv_std[place];
         }
-        y[e] = value;
+        y[e] = narrow<S>(value);
     }
 }
 
+template <typename S>
 __global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__ images,
                                                const long long* __restrict__ chosen,
                                                const long long* __restrict__ offsets,
                                                const bool* __restrict__ flips,
                                                const float* __restrict__ mean,
                                                const float* __restrict__ inv_std,
-                                               float* __restrict__ y, long long size, int height,
+                                               S* __restrict__ y, long long size, int height,
                                                int width, int channels, int pad) {
     crop(images, chosen, offsets, flips, mean, inv_std, y, size, height, width, channels, pad);
 }
 
 // The same of one batch of an epoch: where it begins in the tables is read from memory. There are at
 // least as many threads as images: the first ones pick the labels.
+template <typename S>
 __global__ void __launch_bounds__(256) augment_at(
     const unsigned char* __restrict__ images, const long long* __restrict__ labels,
     const long long* __restrict__ chosen, const long long* __restrict__ offsets,
     const bool* __restrict__ flips, const float* __restrict__ mean, const float* __restrict__ inv_std,
-    const long long* __restrict__ batch, float* __restrict__ y, long long* __restrict__ picked,
+    const long long* __restrict__ batch, S* __restrict__ y, long long* __restrict__ picked,
     long long size, int height, int width, int channels, int pad, int count) {
     const long long first = batch[0] * count, thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (thread < count) picked[thread] = labels[chosen[first + thread]];

@@ -7,17 +7,17 @@ from minires.kernels.jit import jit
 from minires.kernels.memory import empty
 
 
-def normalize(images, chosen, mean, inv_std):
-    """z = (images[chosen] / 255 - mean) * inv_std, float32."""
+def normalize(images, chosen, mean, inv_std, dtype=np.float32):
+    """z = (images[chosen] / 255 - mean) * inv_std."""
     offsets, flips = np.zeros((len(chosen), 2), np.int64), np.zeros(len(chosen), bool)
-    return forward(images, chosen, offsets, flips, 0, mean, inv_std)
+    return forward(images, chosen, offsets, flips, 0, mean, inv_std, dtype)
 
 
-def forward(images, chosen, offsets, flips, pad, mean, inv_std):
+def forward(images, chosen, offsets, flips, pad, mean, inv_std, dtype=np.float32):
     """Choose, normalise, pad, crop at each image's own offset, flip."""
     y = empty((len(chosen), *images.shape[1:]), np.float32)
     _crop(images, chosen, offsets, flips, pad, mean, inv_std, y)
-    return y
+    return y.astype(dtype, copy=False)
 
 
 @jit(parallel=True)

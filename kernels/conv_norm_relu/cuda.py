@@ -21,6 +21,7 @@ from minires.kernels.batch_norm import cuda as batch_norm
 from minires.kernels.conv2d import cuda as conv2d
 from minires.kernels.conv_norm_relu.reference import compose, compose_backward
 from minires.kernels.grid import MOST_BLOCKS, THREADS
+from minires.kernels.traffic import size_of
 
 RESULTS, KERNEL, TAPS, GAP, WEIGHTS_GAP = 4096, 3, 9, 4, 8  # as in cuda.cu
 WIDTHS = (16, 32, 64)
@@ -203,12 +204,10 @@ def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, ep
             (mean, var, gamma, beta, norm_out, np.int32(outputs), np.float64(eps)),
             traffic=(4 * per_channel, 4 * per_channel),
         )
-    read = (
-        _bytes(x, w)
-        + (0 if norm is None else _bytes(norm[:3]))
-        + training * (_bytes(parts) + 4 * per_channel)
+    read = size_of(x, w, norm if norm is None else norm[:3]) + training * (
+        size_of(parts) + 4 * per_channel
     )
-    written = _bytes(a) + training * (_bytes(parts) + 6 * per_channel)
+    written = size_of(a) + training * (size_of(parts) + 6 * per_channel)
     _launch(
         kind,
         f"convolve<{kind[0]}, {kind[1]}, {outputs}, {kind[2]}>",
@@ -288,7 +287,7 @@ def masked_sums(dy, b, y, norm, training: bool):
             *_flags(y is not None, training),
         ),
         0,
-        (_bytes(dy, b, y, norm[:4], sums), _bytes(du, sums, dgamma, dbeta, through)),
+        (size_of(dy, b, y, norm[:4], sums), size_of(du, sums, dgamma, dbeta, through)),
     )
     return du, dgamma, dbeta, through
 
@@ -327,16 +326,16 @@ def gradients(
     through_out = xp.empty((6, channels), w.dtype)
     addend_is = 0 if addend is None else 1 if addend.shape == x.shape else 2
     names = f"{kind[0]}, {kind[1]}, {plan.width}, {kind[2]}"
-    factors = _bytes(du, a, through)
+    factors = size_of(du, a, through)
 
     def launch(grid, dx_too: bool, dw_too: bool):
         finishes = dx_too and norm is not None
-        read = factors + (0 if norm is None else _bytes(norm[: 4 if finishes else 3]))
+        read = factors + size_of(norm if norm is None else norm[: 4 if finishes else 3])
         read += x.nbytes * (dw_too or finishes)
-        read += dx_too * _bytes(w, addend[..., :channels] if addend_is == 2 else addend)
-        read += finishes * _bytes(sums)
-        written = dx_too * _bytes(dx) + dw_too * partial.nbytes
-        written += finishes * _bytes(sums, dgamma, dbeta, through_out)
+        read += dx_too * size_of(w, addend[..., :channels] if addend_is == 2 else addend)
+        read += finishes * size_of(sums)
+        written = dx_too * size_of(dx) + dw_too * partial.nbytes
+        written += finishes * size_of(sums, dgamma, dbeta, through_out)
         _launch(
             kind,
             f"gradients<{names}>",
@@ -391,7 +390,7 @@ def sum_parts(*partials):
             totals[-1],
             *_integers(len(second), sizes[1]),
         ),
-        traffic=(_bytes(*partials), _bytes(*totals)),
+        traffic=(size_of(*partials), size_of(*totals)),
     )
     return totals
 
@@ -422,11 +421,6 @@ def _launch(kind: Kind, instance: str, grid, arguments, shared: int, traffic) ->
     except Exception:
         _counters.__dict__.clear()
         raise
-
-
-def _bytes(*arrays) -> int:
-    """Of those that are there."""
-    return sum(array.nbytes for array in arrays if hasattr(array, "nbytes"))
 
 
 def _integers(*values) -> tuple[np.int32, ...]:

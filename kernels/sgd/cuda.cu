@@ -2,10 +2,11 @@
 //
 // Block b updates up to CHUNK elements of parameter owners[b], from starts[b] on. 12 bytes read, 8
 // written per element. Where the learning rate is a number in memory, a graph that is replayed reads
-// what it is by then.
+// what it is by then; so of what `scaling` says of the gradients (kernels/grad_scaler).
 #include "minires.cuh"
 
 constexpr int CHUNK = 1024;
+enum { SCALE, INVERSE, FOUND, GOOD };  // places in `scaling`
 
 template <typename T>
 __device__ __forceinline__ void update_chunk(const unsigned long long* __restrict__ addresses,
@@ -13,7 +14,10 @@ __device__ __forceinline__ void update_chunk(const unsigned long long* __restric
                                              const double* __restrict__ decays,
                                              const int* __restrict__ owners,
                                              const long long* __restrict__ starts, int parameters,
-                                             T lr, T momentum, bool nesterov) {
+                                             T lr, T momentum, bool nesterov,
+                                             const float* __restrict__ scaling, bool scaled) {
+    if (scaled && scaling[FOUND] != 0.0f) return;  // a gradient is not finite: no step
+    const T inverse = scaled ? T(scaling[INVERSE]) : T(1);
     const int owner = owners[blockIdx.x];
     T* p = reinterpret_cast<T*>(addresses[owner]);
     const T* g = reinterpret_cast<const T*>(addresses[parameters + owner]);
@@ -21,7 +25,8 @@ __device__ __forceinline__ void update_chunk(const unsigned long long* __restric
     const T decay = T(decays[owner]);
     const long long start = starts[blockIdx.x], stop = min(start + CHUNK, sizes[owner]);
     for (long long i = start + threadIdx.x; i < stop; i += blockDim.x) {
-        const T gradient = decay != T(0) ? g[i] + decay * p[i] : g[i];
+        const T own = scaled ? g[i] * inverse : g[i];
+        const T gradient = decay != T(0) ? own + decay * p[i] : own;
         const T velocity = momentum * v[i] + gradient;
         v[i] = velocity;
         p[i] -= lr * (nesterov ? gradient + momentum * velocity : velocity);
@@ -34,8 +39,10 @@ __global__ void __launch_bounds__(256) update(const unsigned long long* __restri
                                               const double* __restrict__ decays,
                                               const int* __restrict__ owners,
                                               const long long* __restrict__ starts, int parameters,
-                                              T lr, T momentum, bool nesterov) {
-    update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, lr, momentum, nesterov);
+                                              T lr, T momentum, bool nesterov,
+                                              const float* __restrict__ scaling, bool scaled) {
+    update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, lr, momentum, nesterov,
+                    scaling, scaled);
 }
 
 template <typename T>
@@ -45,7 +52,8 @@ __global__ void __launch_bounds__(256) update_at(const unsigned long long* __res
                                                  const int* __restrict__ owners,
                                                  const long long* __restrict__ starts,
                                                  int parameters, const double* __restrict__ lr,
-                                                 T momentum, bool nesterov) {
+                                                 T momentum, bool nesterov,
+                                                 const float* __restrict__ scaling, bool scaled) {
     update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, T(lr[0]), momentum,
-                    nesterov);
+                    nesterov, scaling, scaled);
 }

@@ -19,25 +19,25 @@ KERNELS = Module(
 )
 
 
-def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
+def update(params, grads, velocities, lr, momentum, weight_decays, nesterov, scaling=None):
     """Update every parameter and velocity in place."""
     together = {}
     for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
         alike = p.shape == g.shape == v.shape and p.dtype == g.dtype == v.dtype
         if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):
             refuse(f"SGD of arrays that are not alike and contiguous, such as {p.shape}, {g.shape}")
-            reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
+            reference.update([p], [g], [v], lr, momentum, [decay], nesterov, scaling)
         elif p.size:
             together.setdefault(p.dtype, []).append((p, g, v, decay))
     for dtype, parameters in together.items():
-        _update(dtype, *zip(*parameters, strict=True), lr, momentum, nesterov)
+        _update(dtype, *zip(*parameters, strict=True), lr, momentum, nesterov, scaling)
 
 
-def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov) -> None:
+def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov, scaling) -> None:
     xp = array_module(params[0])
     sizes = tuple(p.size for p in params)
-    owners, starts = _chunks(sizes)
-    addresses = [_address(array) for array in (*params, *grads, *velocities)]
+    owners, starts = chunks(sizes)
+    addresses = addresses_of((*params, *grads, *velocities))
     tables = (
         xp.asarray(addresses, np.uint64),
         xp.asarray(sizes, np.int64),
@@ -56,20 +56,24 @@ def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov) ->
             lr if in_memory else dtype.type(lr),
             dtype.type(momentum),
             np.bool_(nesterov),
+            xp.empty(0, np.float32) if scaling is None else scaling,
+            np.bool_(scaling is not None),
         ),
         traffic=(
-            size_of(*tables, *params, *grads, *velocities) + 8 * in_memory,
+            size_of(*tables, *params, *grads, *velocities)
+            + 8 * (in_memory + (scaling is not None)),
             size_of(*params, *velocities),
         ),
     )
 
 
-def _address(array) -> int:
-    return array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
+def addresses_of(arrays) -> list[int]:
+    """Where these arrays begin in memory."""
+    return [a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr for a in arrays]
 
 
 @cache
-def _chunks(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def chunks(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """For each block its parameter, int32, and where it begins in it, int64."""
     chunks = [(i, start) for i, size in enumerate(sizes) for start in range(0, size, CHUNK)]
     owners, starts = zip(*chunks, strict=True)

@@ -6,8 +6,11 @@ from minires.kernels.jit import jit
 from minires.kernels.sgd import reference
 
 
-def update(params, grads, velocities, lr, momentum, weight_decays, nesterov):
+def update(params, grads, velocities, lr, momentum, weight_decays, nesterov, scaling=None):
     """Update every parameter and velocity in place."""
+    if scaling is not None:  # of half storage, which other backends have
+        numbers = (lr, momentum, weight_decays, nesterov, scaling)
+        return reference.update(params, grads, velocities, *numbers)
     for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
         alike = p.shape == g.shape == v.shape and p.dtype == g.dtype == v.dtype
         if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):

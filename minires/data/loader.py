@@ -86,7 +86,7 @@ class Loader:
 
         Yields
         ------
-        x : Tensor (N, H, W, 3), float32
+        x : Tensor (N, H, W, 3), float32 or what `backend.storage` says
         labels : int64 array (N,) on the current backend
         """
         graph.refuse("a batch of a Loader, which is drawn on the host (see data.ResidentBatches)")
@@ -112,10 +112,10 @@ class Loader:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=place))
 
     def _input(self, chosen, epoch: int, batch: int):
-        kernel = backend.kernel("augment")
+        kernel, stored = backend.kernel("augment"), backend.storage()
         if not self.augment:
-            return kernel.normalize(self.images, chosen, self.mean, self.inv_std)
+            return kernel.normalize(self.images, chosen, self.mean, self.inv_std, stored)
         offsets, flips = map(backend.asarray, self.crops(epoch, batch, len(chosen)))
         return kernel.forward(
-            self.images, chosen, offsets, flips, self.pad, self.mean, self.inv_std
+            self.images, chosen, offsets, flips, self.pad, self.mean, self.inv_std, stored
         )

@@ -52,7 +52,7 @@ class ResidentBatches:
         self.number[...] = start
 
     def next(self) -> tuple[Tensor, object]:
-        """The batch `number`: x (N, H, W, 3), a Tensor of float32, and labels (N,), int64."""
+        """The batch `number`: x (N, H, W, 3), a Tensor as a Loader's, and labels (N,), int64."""
         loader = self.loader
         x, labels = backend.kernel("augment").forward_at(
             loader.images,
@@ -65,5 +65,6 @@ class ResidentBatches:
             loader.inv_std,
             self.number,
             loader.batch_size,
+            backend.storage(),
         )
         return Tensor(x), labels

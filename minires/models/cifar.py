@@ -61,7 +61,7 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.ZeroPadShortcut(stride, out_channels)
 
     def forward(self, x):
-        if self.fusible and _is_fused(self.fused, "basic_block"):
+        if self.fusible and _is_fused(self.fused, "basic_block", x):
             return self._forward_fused(x)
         residual = None if self.shortcut is None else self.shortcut(x)
         y = self.bn1(self.conv1(x), relu=True)
@@ -87,8 +87,11 @@ class BasicBlock(nn.Module):
         )
 
 
-def _is_fused(asked: bool | None, op: str) -> bool:
-    return kernels.has_own(op, backend.current()) if asked is None else asked
+def _is_fused(asked: bool | None, op: str, x) -> bool:
+    """What was asked for; else where there is a kernel for it, or nothing else for half storage."""
+    if asked is not None:
+        return asked
+    return kernels.has_own(op, backend.current()) or x.dtype.itemsize == 2
 
 
 class CifarResNet(nn.Module):
@@ -134,7 +137,7 @@ class CifarResNet(nn.Module):
 
     def _stem(self, x):
         bn = self.bn1
-        if not _is_fused(self.fused, "conv_norm_relu"):
+        if not _is_fused(self.fused, "conv_norm_relu", x):
             return bn(self.conv1(x), relu=True)
         running = (bn.running_mean, bn.running_var)
         parameters = (self.conv1.weight, bn.weight, bn.bias, running, self.training)

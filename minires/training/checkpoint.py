@@ -32,6 +32,8 @@ class Checkpoint:
         trainer.model.load_state_dict(model)
         for i, velocity in enumerate(trainer.optimizer.velocities):
             velocity[...] = backend.asarray(self.arrays[f"velocity.{i}"])
+        if trainer.scaler is not None:
+            trainer.scaler.state[...] = backend.asarray(self.arrays["grad_scaler"])
         trainer.step, trainer.best = self.state["step"], self.state["best"]
         trainer.history, trainer.seconds = self.state["history"], self.state["seconds"]
         trainer.metrics.reset(**self.state["metrics"])
@@ -43,6 +45,8 @@ def write(trainer) -> None:
     arrays = {f"model.{name}": array for name, array in trainer.model.state_dict().items()}
     for i, velocity in enumerate(trainer.optimizer.velocities):
         arrays[f"velocity.{i}"] = backend.to_numpy(velocity)
+    if trainer.scaler is not None:
+        arrays["grad_scaler"] = backend.to_numpy(trainer.scaler.state)
     state = {
         "step": trainer.step,
         "best": trainer.best,

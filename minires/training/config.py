@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from minires import models, optim
+from minires.cuda import HALF
 
 PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
 PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
@@ -75,6 +76,11 @@ class Config:
             raise ValueError(
                 "--graph and --clip-grad-norm exclude each other: the norm of the gradients is "
                 "read on the host, for which a graph does not stop"
+            )
+        if self.precision in HALF and self.shortcut in ("B", "C"):
+            raise ValueError(
+                f"precision {self.precision} needs blocks that are computed as one operation, but "
+                f"shortcut {self.shortcut} has projections; choose shortcut A"
             )
         models.parse_name(self.model)  # before data are looked for, or downloaded
         if self.schedule not in ("step", "cosine", "one-cycle", "constant"):

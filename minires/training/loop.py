@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minires import backend, data, models, optim
 from minires import functional as F
+from minires.amp import GradScaler
 from minires.data import Loader, Normalization
 from minires.training import checkpoint, record
 from minires.training.config import Config
@@ -89,6 +90,7 @@ class Trainer:
             config.nesterov,
             config.decay_norm_bias,
         )
+        self.scaler = GradScaler() if config.precision == "fp16" else None
         self.total = config.total_steps(len(self.loader))
         self.schedule = config.learning_rate(self.total, self.model.depth)
         self.step, self.history, self.best = 0, [], 0.0
@@ -162,7 +164,7 @@ class Trainer:
         if self.graphed is not None:
             whole = min(last, len(self.graphed))
             yield from self.graphed.take(epoch, first, whole)
-            first = max(first, whole)
+            first = whole
         for x, labels in islice(self.loader.batches(epoch, first), last - first):
             self._train_step(x, labels)
             yield
@@ -176,11 +178,18 @@ class Trainer:
         logits = self.model(x)
         loss = F.cross_entropy(logits, labels, self.config.label_smoothing)
         self.optimizer.zero_grad()
-        loss.backward()
-        if self.config.clip_grad_norm is not None:
-            optim.clip_grad_norm(self.model, self.config.clip_grad_norm)
+        if self.scaler is None:
+            loss.backward()
+        else:
+            self.scaler.backward(loss)
+        if (norm := self.config.clip_grad_norm) is not None:
+            scale = 1.0 if self.scaler is None else self.scaler.scale
+            optim.clip_grad_norm(self.model, norm * scale)
         self.optimizer.lr = lr
-        self.optimizer.step()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
         self.metrics.add(loss.data, logits.data, labels)
 
     def _read_metrics(self) -> tuple[float, float]:

@@ -1,0 +1,40 @@
+"""Launches the kernel of `cuda.cu`, on a GPU or on the emulator."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda import Module
+from minires.kernels.arrays import array_module
+from minires.kernels.grad_scaler import reference
+from minires.kernels.grid import THREADS
+from minires.kernels.sgd.cuda import addresses_of, chunks
+from minires.kernels.traffic import size_of
+
+KERNELS = Module(Path(__file__).parent / "cuda.cu", ["update"])
+
+
+def update(grads, state, growth, backoff, interval):
+    """Look for numbers that are not finite, and set the scale for the next step."""
+    grads = [gradient for gradient in grads if gradient.size]
+    served = all(g.dtype == np.float32 and g.flags.c_contiguous for g in grads)
+    if not grads or not served:
+        return reference.update(grads, state, growth, backoff, interval)
+    xp, sizes = array_module(state), tuple(gradient.size for gradient in grads)
+    owners, starts = chunks(sizes)
+    tables = (
+        xp.asarray(addresses_of(grads), np.uint64),
+        xp.asarray(sizes, np.int64),
+        xp.asarray(owners),
+        xp.asarray(starts),
+    )
+    counts = xp.zeros(2, np.uint32)
+    numbers = (np.float32(growth), np.float32(backoff), np.int32(interval))
+    KERNELS.launch(
+        "update",
+        (len(owners),),
+        (THREADS,),
+        (*tables, counts, state, *numbers),
+        traffic=(size_of(*tables, *grads, counts) + 8, size_of(counts, state)),
+    )
+    return None

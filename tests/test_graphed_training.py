@@ -1,0 +1,230 @@
+"""Training as replays of a graph: what lies on the device, and whole runs."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from test_graph import loader
+from traces import assert_same_bits
+
+import minires as mr
+from minires import backend
+from minires.cli import main
+from minires.cuda import graph
+from minires.data import Loader, Normalization, ResidentBatches, load_shapes
+from minires.training import Config, Trainer, checkpoint
+from minires.training.evaluate import Metrics
+from minires.training.graphed import is_graphed
+from minires.training.weights import read_arrays, write_arrays
+
+pytestmark = pytest.mark.emulator
+if why := backend.problem("emulator"):
+    pytest.skip(f"the emulator does not work here: {why}", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def on_the_emulator(fresh_start):
+    mr.use("emulator")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in ("numpy", "numba", "emulator") if not backend.problem(n)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sgd_reads_a_learning_rate_from_memory(name, dtype):
+    with mr.use(name):
+        rng = np.random.default_rng(0)
+        p, g, v = rng.standard_normal((3, 2000)).astype(dtype)
+        results = []
+        for lr in (0.1, np.asarray(0.1)):
+            own, velocity = p.copy(), v.copy()
+            backend.kernel("sgd").update([own], [g], [velocity], lr, 0.9, [1e-4], True)
+            results.append({"p": own, "v": velocity})
+        assert_same_bits(*results)
+        assert results[0]["p"].tobytes() != p.tobytes()
+
+
+def logits_of_all_kinds(dtype) -> dict:
+    rng = np.random.default_rng(0)
+    random = rng.standard_normal((67, 45))
+    ties = rng.integers(0, 3, (40, 10)) / 2
+    unusual = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0], (64, 7))
+    wide = np.repeat(rng.standard_normal((5, 33)), 3, axis=1)  # ties 32 classes apart and closer
+    return {
+        "random": random.astype(dtype),
+        "ties": ties.astype(dtype),
+        "unusual": unusual.astype(dtype),
+        "wide": np.concatenate([wide, wide], axis=1).astype(dtype),
+        "one": np.ones((1, 1), dtype),
+    }
+
+
+@pytest.mark.parametrize("kind", logits_of_all_kinds(np.float32))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_metrics_count_as_numpy_does(kind, dtype):
+    logits = logits_of_all_kinds(dtype)[kind]
+    metrics = Metrics(loss_sum=2.5, correct=3, count=1)
+    expected = 3
+    for offset in range(2):  # right wherever argmax points, and a class farther
+        labels = (logits.argmax(axis=1) + offset * (np.arange(len(logits)) % 2)) % logits.shape[1]
+        metrics.add(np.asarray(0.3, dtype), logits, labels)
+        expected += (logits.argmax(axis=1) == labels).sum()
+    sums = 2.5 + 2 * (float(dtype(0.3)) * len(logits))
+    assert metrics.state()["correct"] == expected
+    assert metrics.state()["loss_sum"] == pytest.approx(sums, rel=1e-15)
+    assert metrics.count == 1 + 2 * len(logits)
+
+
+def test_the_next_iteration_has_its_own_rate():
+    for name in ("numpy", "emulator"):
+        with mr.use(name):
+            number, rate, seen = backend.asarray(0, np.int64), backend.asarray(1.0), []
+            for _ in range(3):
+                backend.kernel("iteration").advance(number, np.array([1.0, 2.0, 4.0]), rate)
+                seen.append((int(number), float(rate)))
+            assert seen == [(1, 2.0), (2, 4.0), (3, 4.0)]
+
+
+@pytest.mark.parametrize("how", [{}, {"shuffle": True}, {"shuffle": True, "augment": True}])
+@pytest.mark.parametrize("name", ["numpy", "emulator"])
+def test_resident_batches_are_those_of_the_loader(name, how):
+    with mr.use(name):
+        batched = loader(seed=3, **how)
+        resident = ResidentBatches(batched)
+        assert len(resident) == 4  # and a batch of 3 images is left
+        for epoch, start in ((0, 0), (2, 1)):
+            resident.load(epoch, start)
+            for x, labels in list(batched.batches(epoch, start))[:-1]:
+                own, own_labels = resident.next()
+                assert own.data.tobytes() == x.data.tobytes()
+                assert own_labels.tolist() == labels.tolist()
+                resident.number += 1
+
+
+def test_less_images_than_a_batch_are_refused():
+    train, _ = load_shapes(4, 1, image_size=8)
+    with pytest.raises(ValueError, match="ResidentBatches: 4 images give no batch of 5"):
+        ResidentBatches(Loader(train, Normalization.make("cifar10"), 5))
+
+
+# Whole runs
+
+TINY = {
+    "model": "resnet8",
+    "dataset": "shapes",
+    "image_size": 8,
+    "train_size": 37,  # two batches of 16 and one of 5
+    "test_size": 10,
+    "batch_size": 16,
+    "backend": "emulator",
+    "epochs": 2,
+    "schedule": "cosine",
+    "warm_up": 1,
+    "checkpoint_every": 1,
+}
+
+
+def train(out, resume=False, **settings) -> Trainer:
+    trainer = Trainer(Config(**TINY | settings, out=str(out)), resume)
+    trainer.run()
+    return trainer
+
+
+def without_times(history: list) -> list:
+    times = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in times} for row in history]
+
+
+def assert_same_run(first: Trainer, second: Trainer) -> None:
+    assert without_times(first.history) == without_times(second.history)
+    for name in ("last.safetensors", "best.safetensors", "checkpoint"):
+        assert_same_bits(*(read_arrays(trainer.out / name)[0] for trainer in (first, second)))
+
+
+@pytest.fixture(scope="module")
+def plain_run(tmp_path_factory) -> Trainer:
+    with mr.use("emulator"):
+        return train(tmp_path_factory.mktemp("plain"))
+
+
+def count_replays(monkeypatch) -> list:
+    replays, replay = [], graph.Graph.replay
+    monkeypatch.setattr(graph.Graph, "replay", lambda g, *x: replays.append(g) or replay(g, *x))
+    return replays
+
+
+def test_a_run_of_replays_has_the_bits_of_a_plain_run(tmp_path, plain_run, monkeypatch):
+    replays = count_replays(monkeypatch)
+    assert_same_run(plain_run, train(tmp_path, graph=True))
+    assert len(replays) == 4 and len(set(replays)) == 1  # captured once; two odd batches are plain
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "first", "then"), [(1, True, True), (3, False, True), (4, True, None)]
+)
+def test_a_stopped_run_resumes_to_the_same_bits(
+    tmp_path, plain_run, stop_at, first, then, monkeypatch
+):
+    """Also where the run went on without a graph, or begins one only now."""
+    original = checkpoint.write
+
+    def write_and_stop(trainer):
+        original(trainer)
+        if trainer.step == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(checkpoint, "write", write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, graph=first)
+    monkeypatch.undo()
+    replays = count_replays(monkeypatch)
+    resumed = train(tmp_path, resume=True, graph=then)
+    assert resumed.resumed and bool(replays) == bool(then)
+    assert_same_run(plain_run, resumed)
+
+
+def test_a_run_of_less_than_a_batch_is_plain(tmp_path):
+    trainer = train(tmp_path, train_size=5, epochs=1, graph=True)
+    assert trainer.graphed is None and trainer.step == 1
+
+
+def test_graphs_are_the_default_on_a_gpu_only(monkeypatch):
+    assert not is_graphed(Config())
+    assert is_graphed(Config(graph=True))
+    monkeypatch.setattr(backend, "_current", "cupy")
+    assert is_graphed(Config()) and not is_graphed(Config(graph=False))
+    assert not is_graphed(Config(clip_grad_norm=1.0))
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_backends_without_graphs_say_so(tmp_path, name, capsys):
+    if backend.problem(name):
+        pytest.skip(backend.problem(name))
+    out = tmp_path / "run"
+    command = f"train --dataset shapes --backend {name} --graph --steps 1 --out {out}"
+    assert main(command.split()) == 1 and not out.exists()
+    assert f"(backend cupy or emulator), but the backend is {name}" in capsys.readouterr().err
+
+
+def test_clipping_and_graphs_exclude_each_other():
+    with pytest.raises(ValueError, match="--graph and --clip-grad-norm exclude each other"):
+        Config(graph=True, clip_grad_norm=1.0)
+
+
+def test_the_command_line_says_that_steps_are_a_graph(tmp_path, capsys):
+    options = "--model resnet8 --dataset shapes --image-size 8 --train-size 16 --test-size 4"
+    options += f" --batch-size 16 --backend emulator --steps 1 --out {tmp_path / 'run'}"
+    assert main(["train", *options.split(), "--graph"]) == 0
+    assert "backend   emulator, steps as a graph\n" in capsys.readouterr().out
+
+
+def test_a_checkpoint_from_before_there_were_graphs_is_resumed(tmp_path):
+    train(tmp_path, epochs=None, steps=2)
+    arrays, metadata = read_arrays(tmp_path / "checkpoint")
+    assert '"graph": null' in metadata["config"]
+    metadata["config"] = metadata["config"].replace(', "graph": null', "")
+    write_arrays(tmp_path / "checkpoint", arrays, metadata)
+    assert (
+        Trainer(Config(**TINY | {"epochs": None, "steps": 2, "out": str(tmp_path)}), True).step == 2
+    )

@@ -32,10 +32,11 @@ setup(
             "nvidia-cuda-nvrtc>=13; platform_system == 'Linux'",
             "nvidia-cuda-nvdisasm>=13; platform_system == 'Linux'",
             "numba-cuda[cu13]>=0.30; platform_system == 'Linux'",
+            "ml_dtypes>=0.5",
         ],
         "parity": ["torch==2.13.0"],
-        "cuda12": ["cupy-cuda12x>=14", "numba-cuda[cu12]>=0.30"],
-        "cuda13": ["cupy-cuda13x>=14", "numba-cuda[cu13]>=0.30"],
+        "cuda12": ["cupy-cuda12x>=14", "numba-cuda[cu12]>=0.30", "ml_dtypes>=0.5"],
+        "cuda13": ["cupy-cuda13x>=14", "numba-cuda[cu13]>=0.30", "ml_dtypes>=0.5"],
     },
     entry_points={"console_scripts": ["minires = minires.cli:main"]},
 )

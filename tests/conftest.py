@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 import minires as mr
+from minires import cuda
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
 def fresh_start(monkeypatch):
-    """Every test begins on the numpy backend, with the generator at seed 0, errors as sentences."""
+    """Every test begins on numpy, with seed 0, in the default precision, errors as sentences."""
+    monkeypatch.setattr(cuda, "_precision", "auto")
     monkeypatch.delenv("MINIRES_DEBUG", raising=False)
     mr.use("numpy")
     mr.seed(0)

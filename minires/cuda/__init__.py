@@ -243,7 +243,7 @@ def set_precision(name: str) -> None:
     if name not in PRECISIONS:
         raise ValueError(f"precision is {', '.join(PRECISIONS)}, but not {name!r}")
     if name == "bf16" and "bfloat16" not in DTYPES:
-        raise ValueError("precision bf16 needs the package ml_dtypes (pip install ml_dtypes)")
+        raise ValueError("precision bf16 needs the package ml_dtypes: pip install ml_dtypes")
     _precision = name
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from minires import backend, cuda, models, optim
 from minires import functional as F
+from minires.cuda.signature import DTYPES
 from minires.data import Dataset, Loader, Normalization
 from minires.function import Function
 from minires.training.evaluate import Metrics
@@ -112,7 +113,11 @@ def clear_results(launch: cuda.Launch) -> bool:
 
 
 def account(
-    model_name: str, batch_size: int = 128, engine: str = "auto", fused: bool | None = None
+    model_name: str,
+    batch_size: int = 128,
+    engine: str = "auto",
+    fused: bool | None = None,
+    precision: str = "float32",
 ) -> Account:
     """Take account of a training step of a network, on random images of 32 x 32.
 
@@ -125,6 +130,8 @@ def account(
         One of ENGINES; ``"auto"`` for the first that works here.
     fused : bool, optional
         As in `models.build`: False computes every operation on its own.
+    precision : str
+        As in `cuda.set_precision`: bf16 and fp16 keep images in half the memory.
 
     Returns
     -------
@@ -137,13 +144,22 @@ def account(
     """
     engine = chosen_engine(engine)
     found = Account(model_name, batch_size, engine)
-    with backend.use(engine):
+    with backend.use(engine), _precision(precision):
         step = _Step(model_name, batch_size, fused)
         with cuda.watch(clear_results):
             step.run(Account(model_name, batch_size, engine))  # tables that are made once are there
         with cuda.watch(found.watch):
             step.run(found)
     return found
+
+
+@contextmanager
+def _precision(name: str):
+    before = cuda.set_precision(name)
+    try:
+        yield
+    finally:
+        cuda.set_precision(before)
 
 
 def chosen_engine(name: str) -> str:
@@ -252,6 +268,12 @@ def account_table(model_name: str, batch_size: int = 128, engine: str = "auto") 
         lines.append(
             f"every operation on its own: {plain.total.launches} launches, "
             f"{plain.bytes_per_image / 1e6:.2f} MB per image"
+        )
+    if len(accounts) > 1 and "bfloat16" in DTYPES:
+        half = account(model_name, batch_size, engine, precision="bf16")
+        lines.append(
+            f"fused, images and their gradients in bfloat16 (--precision bf16): "
+            f"{half.total.launches} launches, {half.bytes_per_image / 1e6:.2f} MB per image"
         )
     return "\n".join(lines)
 

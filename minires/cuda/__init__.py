@@ -228,7 +228,7 @@ def most_shared(array) -> int:
     return array.device.attributes["MaxSharedMemoryPerBlockOptin"]
 
 
-def set_precision(name: str) -> None:
+def set_precision(name: str) -> str:
     """How float32 matrix products and convolutions multiply.
 
     Parameters
@@ -238,13 +238,19 @@ def set_precision(name: str) -> None:
         tensor cores, sums in float32. ``"auto"``: tf32 on a GPU that can (compute capability 8.0),
         float32 on the emulator. ``"bf16"``, ``"fp16"``: as auto, with images and their gradients in
         half the memory (`storage`).
+
+    Returns
+    -------
+    str
+        What it was before.
     """
     global _precision
     if name not in PRECISIONS:
         raise ValueError(f"precision is {', '.join(PRECISIONS)}, but not {name!r}")
     if name == "bf16" and "bfloat16" not in DTYPES:
         raise ValueError("precision bf16 needs the package ml_dtypes: pip install ml_dtypes")
-    _precision = name
+    before, _precision = _precision, name
+    return before
 
 
 def storage() -> np.dtype:

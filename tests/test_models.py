@@ -164,7 +164,7 @@ class TestOptionA:
 
 class TestBuild:
     @pytest.mark.parametrize(
-        "name", ["resnet", "resnet21", "resnet2", "plain9", "vgg16", "resnet-20", "ResNet20", ""]
+        "name", ["resnet", "resnet21", "resnet2", "plain9", "vgg17", "resnet-20", "ResNet20", ""]
     )
     def test_an_unknown_network_is_answered_with_the_known_ones(self, name):
         with pytest.raises(

@@ -82,7 +82,13 @@ class Config:
                 f"precision {self.precision} needs blocks that are computed as one operation, but "
                 f"shortcut {self.shortcut} has projections; choose shortcut A"
             )
-        models.parse_name(self.model)  # before data are looked for, or downloaded
+        # before data are looked for, or downloaded
+        models.check_image_size(self.model, self.image_size)
+        if self.precision in HALF and models.is_for_imagenet(self.model):
+            raise ValueError(
+                f"precision {self.precision} is for the CIFAR networks: {self.model} has "
+                f"operations that keep images in float32 only"
+            )
         if self.schedule not in ("step", "cosine", "one-cycle", "constant"):
             raise ValueError(
                 f"schedule is step, cosine, one-cycle or constant, but is {self.schedule!r}"

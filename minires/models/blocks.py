@@ -1,0 +1,127 @@
+"""What the ResNets for CIFAR and for ImageNet are both made of: blocks, and their shortcuts."""
+
+from minires import backend, kernels, nn
+from minires import functional as F
+
+SHORTCUTS = ("A", "B", "C", "none")
+
+
+def make_shortcut(
+    option: str, in_channels: int, out_channels: int, stride: int
+) -> nn.Module | None:
+    """The way around a block: x (N, H, W, in_channels) to the shape of the block's result.
+
+    Parameters
+    ----------
+    option : str
+        Where the shape changes, "A" subsamples and pads with zero channels, "B" projects with a
+        1x1 convolution and batch norm; "C" projects around every block; "none" makes a plain net
+        (He et al. 2015, sections 3.3 and 4.1).
+    in_channels, out_channels, stride : int
+        Of the block.
+
+    Returns
+    -------
+    Module, or None for "none"
+        The two parts of a projection are "0", the convolution, and "1", its batch norm.
+
+    Raises
+    ------
+    ValueError
+        If there is no such option.
+    """
+    if option not in SHORTCUTS:
+        raise ValueError(f"shortcut must be A, B, C or none, but is {option!r}")
+    if option == "none":
+        return None
+    same_shape = stride == 1 and in_channels == out_channels
+    if option == "C" or (option == "B" and not same_shape):
+        return nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+    return nn.Identity() if same_shape else nn.ZeroPadShortcut(stride, out_channels)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with batch norm, and the shortcut around them (figure 2 of the paper).
+
+    Parameters
+    ----------
+    in_channels, out_channels, stride : int
+    shortcut : str
+        "A", "B", "C" or "none": see `make_shortcut`.
+    fused : bool, optional
+        Compute the block as one operation, `F.basic_block`, unless its shortcut is a projection, or
+        as five. If not given: fused where the current backend has a kernel for it.
+
+    Input (N, H, W, in_channels), output (N, ceil(H / stride), ceil(W / stride), out_channels).
+    """
+
+    shortcut_name = "shortcut"
+    """What the shortcut is called in a state dict: as in the published weights."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        shortcut: str,
+        fused: bool | None = None,
+    ):
+        super().__init__()
+        self.stride, self.fused = stride, fused
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        way = make_shortcut(shortcut, in_channels, out_channels, stride)
+        setattr(self, self.shortcut_name, way)
+        self.fusible = not isinstance(way, nn.Sequential)
+
+    def forward(self, x):
+        fusible = self.fusible and _settings(self.bn1) == _settings(self.bn2)
+        if fusible and _is_fused(self.fused, "basic_block", x):
+            return self._forward_fused(x)
+        shortcut = getattr(self, self.shortcut_name)
+        residual = None if shortcut is None else shortcut(x)
+        y = self.bn1(self.conv1(x), relu=True)
+        return self.bn2(self.conv2(y), residual=residual, relu=True)
+
+    def _forward_fused(self, x):
+        bn1, bn2 = self.bn1, self.bn2
+        return F.basic_block(
+            x,
+            self.conv1.weight,
+            bn1.weight,
+            bn1.bias,
+            (bn1.running_mean, bn1.running_var),
+            self.conv2.weight,
+            bn2.weight,
+            bn2.bias,
+            (bn2.running_mean, bn2.running_var),
+            *_settings(bn1),
+            shortcut=getattr(self, self.shortcut_name) is not None,
+            stride=self.stride,
+        )
+
+
+def conv_norm_relu(conv: nn.Conv2d, bn: nn.BatchNorm2d, x, fused: bool | None = None):
+    """relu(bn(conv(x))): the stem of a ResNet; as one operation or two, see `BasicBlock`."""
+    if not _is_fused(fused, "conv_norm_relu", x):
+        return bn(conv(x), relu=True)
+    running = (bn.running_mean, bn.running_var)
+    parameters = (conv.weight, bn.weight, bn.bias, running, bn.training)
+    return F.conv_norm_relu(x, *parameters, conv.stride, conv.padding, bn.momentum, bn.eps)
+
+
+def _settings(bn: nn.BatchNorm2d) -> tuple[bool, float, float]:
+    """What both batch norms of a block must agree in, to be computed as one operation."""
+    return bn.training, bn.momentum, bn.eps
+
+
+def _is_fused(asked: bool | None, op: str, x) -> bool:
+    """What was asked for; else where there is a kernel for it, or nothing else for half storage."""
+    if asked is not None:
+        return asked
+    return kernels.has_own(op, backend.current()) or x.dtype.itemsize == 2

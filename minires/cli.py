@@ -20,12 +20,15 @@ from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
 from minires.kernels import ladders
+from minires.summary import summarize
 from minires.training import Config, Trainer, TrainingError, checkpoint, evaluate
 from minires.training.loop import bar_settings
 from minires.training.weights import read_arrays
 
 OWN_ERRORS = (TrainingError, GraphError, backend.BackendUnavailable)
 DEFAULTS = {field.name: field.default for field in fields(Config)}
+MODELS = f"resnetD or plainD, D = 6n + 2, for CIFAR; for ImageNet {', '.join(models.IMAGENET)}"
+SHORTCUT = "option of a resnet; if not given A for CIFAR, B for ImageNet"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -116,7 +119,7 @@ def evaluate_weights(
     options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
     if "model" not in options:
         raise ValueError(f"{weights} does not say which network it belongs to; give --model")
-    models.parse_name(options["model"])
+    models.check_image_size(options["model"], options["image_size"])
     norm = Normalization.from_metadata(metadata)
     if norm is None and normalization is None:
         raise ValueError(
@@ -183,10 +186,20 @@ def _progress_note(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def info(data_dir: str) -> None:
-    """minires info."""
+def info(
+    data_dir: str, model: str | None, shortcut: str | None, image_size: int | None, layers: bool
+) -> None:
+    """minires info: what works here; or what the network `model` consists of."""
     import numpy as np
 
+    if model is not None:
+        size = image_size or models.image_size(model)
+        models.check_image_size(model, size)
+        with backend.use("numpy"):
+            net = models.build(model, shortcut=shortcut)
+        print(f"{model}, images of {size} x {size} pixels")
+        print(summarize(net, size).table(layers))
+        return
     print(
         f"minires {minires.__version__}, Python {platform.python_version()}, NumPy {np.__version__}"
     )
@@ -215,9 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_eval(commands)
     _add_bench(commands)
-    p = commands.add_parser("info", help="what works on this machine")
-    p.set_defaults(command=info)
-    p.add_argument("--data-dir", default=DEFAULTS["data_dir"])
+    _add_info(commands)
     return parser
 
 
@@ -334,6 +345,23 @@ def _add_bench(commands) -> None:
     )
 
 
+def _add_info(commands) -> None:
+    p = commands.add_parser(
+        "info",
+        help="what works on this machine, or what a network consists of",
+        description="What works on this machine; with --model the parameters, multiply-adds and "
+        "activation memory of a network, block by block.",
+    )
+    p.set_defaults(command=info)
+    p.add_argument("--data-dir", default=DEFAULTS["data_dir"])
+    p.add_argument("--model", metavar="MODEL", help=f"instead: this network; {MODELS}")
+    p.add_argument("--shortcut", choices=tuple("ABC"), help=SHORTCUT)
+    p.add_argument(
+        "--image-size", type=_count, metavar="N", help="pixels a side (32 CIFAR, 224 ImageNet)"
+    )
+    p.add_argument("--layers", action="store_true", help="a line for each layer, not each block")
+
+
 def _count(text: str) -> int:
     """A whole number of at least 1."""
     number = int(text)
@@ -348,8 +376,8 @@ _count.__name__ = "number of at least 1"  # in argparse's message: invalid ... v
 def _common_options(p, defaults: dict) -> None:
     auto = "auto: CIFAR-10 if found or downloadable, else the built-in shapes"
     backends = ("auto", *backend.BY_SPEED)
-    _option(p, "--model", str, "resnetD or plainD, D = 6n + 2", defaults)
-    _option(p, "--shortcut", str, "option of a resnet; A if not given", defaults, tuple("ABC"))
+    _option(p, "--model", str, MODELS, defaults)
+    _option(p, "--shortcut", str, SHORTCUT, defaults, tuple("ABC"))
     _option(p, "--dataset", str, auto, defaults, data.NAMES)
     _option(p, "--data-dir", str, "where CIFAR lies, or is downloaded to", defaults)
     p.add_argument("--no-download", dest="download", action="store_false", help="never download")

@@ -22,6 +22,7 @@ FLOORS = (
     "minires.optim",
     "minires.amp",
     "minires.models",
+    "minires.summary",
     "minires.data",
     "minires.plots",
     "minires.training",

@@ -13,6 +13,7 @@ from minires import backend, models, optim
 from minires import functional as F
 from minires.function import Function
 from minires.interop import to_torch_state_dict
+from minires.summary import summarize
 from minires.tensor import Tensor
 
 TORCH_VARIANTS = ("eager", "channels_last", "compile", "compile channels_last", "bf16")
@@ -56,8 +57,10 @@ class Contestant:
 
     def check(self) -> None:
         """Raise a sentence if there is no such network, or no such engine on this machine."""
-        models.parse_name(self.model)
+        models.check_image_size(self.model, SIZE)
         if self.torch_variant:
+            if models.is_for_imagenet(self.model):
+                raise ValueError(f"PyTorch is timed with the CIFAR networks, not with {self.model}")
             if self.torch_variant not in TORCH_VARIANTS:
                 raise ValueError(f"PyTorch is timed as {', '.join(TORCH_VARIANTS)}")
             if importlib.util.find_spec("torch") is None:
@@ -190,20 +193,5 @@ def training_flops(model_name: str, image_size: int = SIZE) -> int:
     needs none for the images.
     """
     with backend.use("numpy"):
-        model = models.build(model_name, CLASSES, fused=False)
-        counted = []
-        original = Function.__call__
-
-        def call(function, *inputs):
-            y = original(function, *inputs)
-            if function.op in ("conv2d", "linear"):
-                outputs = y.size * inputs[1].size // inputs[1].shape[-1]
-                counted.append(2 * outputs * (1 + sum(function.needs[:2])))
-            return y
-
-        Function.__call__ = call
-        try:
-            model(Tensor(np.zeros((2, image_size, image_size, 3), np.float32)))
-        finally:
-            Function.__call__ = original
-    return sum(counted) // 2
+        model = models.build(model_name, CLASSES)
+    return summarize(model, image_size).training_flops

@@ -5,6 +5,8 @@ from types import ModuleType
 
 import numpy as np
 
+from minires.cuda.graph import refuse
+
 
 def array_module(x) -> ModuleType:
     """The module whose functions work on `x`: numpy, or cupy for a CuPy array."""
@@ -75,9 +77,21 @@ def unbroadcast(gradient, shape: tuple[int, ...]):
 
 def widened(x):
     """x in a dtype to calculate with: half-length numbers as float32, others as they are."""
-    return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+    if x.dtype.itemsize > 2:
+        return x
+    refuse("array code that widens numbers of half length")
+    return x.astype(np.float32)
 
 
 def rounded(x, storage):
     """x as it comes back from memory where it was kept as `storage`."""
-    return x if x.dtype == storage else x.astype(storage).astype(x.dtype)
+    return x if x.dtype == storage else narrowed(x, storage).astype(x.dtype)
+
+
+def narrowed(x, storage):
+    """x as it is kept in memory: in the dtype `storage`. What is too large becomes infinite."""
+    if x.dtype == storage:
+        return x
+    refuse("array code that narrows numbers to half their length")
+    with np.errstate(over="ignore"):
+        return x.astype(storage)

@@ -45,6 +45,8 @@ class GradScaler:
 
     def backward(self, loss) -> None:
         """Differentiate `loss` (a Tensor () of float32) times the scale."""
+        if loss.size != 1:
+            raise ValueError(f"GradScaler: the loss must be one number, but is {loss.shape}")
         loss.backward(self.state[SCALE : SCALE + 1].reshape(loss.shape))
 
     def step(self, optimizer) -> None:

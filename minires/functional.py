@@ -260,7 +260,9 @@ def basic_block(
     inputs = _stored("basic_block", x, **parameters)
     x, w1, *_ = inputs
     _rank("basic_block", "x", x, "(N,H,W,C)")
-    stride, _ = pair("basic_block", "stride", stride, 1)
+    stride, across = pair("basic_block", "stride", stride, 1)
+    if stride != across:
+        raise ValueError(f"basic_block: stride must be one for H and W, but is {stride, across}")
     _rank("basic_block", "w1", w1, "(KH,KW,Cin,C)")
     channels = w1.shape[3]
     for name, w, expected in (("w1", w1, x.shape[3]), ("w2", inputs[4], channels)):

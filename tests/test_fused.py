@@ -4,6 +4,8 @@ That they agree with the reference over the grid stands in `test_backends.py`, t
 `test_emulator.py`, networks made of them in `test_models.py`.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cases import CASES
@@ -13,6 +15,7 @@ from test_emulator import module
 import minires as mr
 from minires import Tensor, backend, cuda, kernels
 from minires import functional as F
+from minires.cuda import host
 from minires.cuda.host import KernelError
 from minires.cuda.signature import DTYPES
 from minires.kernels.conv_norm_relu import cuda as launcher
@@ -173,14 +176,17 @@ BUGS = [
 
 
 def plant(right: str, wrong: str, monkeypatch, tmp_path) -> None:
-    """Have the emulator find a copy of the fused operations' .cu file with a bug."""
-    kind = ("double", "double", "false")
-    source = launcher.KERNELS[kind].source
-    assert right in source
-    path = tmp_path / "cuda.cu"
-    path.write_text(source.replace(right, wrong))
-    planted = cuda.Module(path, list(launcher.KERNELS[kind].signatures))
-    monkeypatch.setitem(launcher.KERNELS, kind, planted)
+    """Have the emulator find copies of the fused operations' .cu files with a bug."""
+    texts = [(header := host.INCLUDE / "bands.cuh").read_text()]
+    texts += [(Path(launcher.__file__).parent / file).read_text() for file in launcher.FILES]
+    assert any(right in text for text in texts)
+    bands = texts[0].replace("#pragma once", "").replace(right, wrong)
+    for file, text in zip(launcher.FILES, texts[1:], strict=True):
+        place = (file, ("double", "double", "false"))
+        path = tmp_path / file
+        path.write_text(text.replace(right, wrong).replace(f'#include "{header.name}"', bands))
+        planted = cuda.Module(path, list(launcher.KERNELS[place].signatures))
+        monkeypatch.setitem(launcher.KERNELS, place, planted)
 
 
 def updates_statistics_wrongly() -> bool:

@@ -37,8 +37,8 @@ __global__ void __launch_bounds__(256) augment(const unsigned char* __restrict__
     crop(images, chosen, offsets, flips, mean, inv_std, y, size, height, width, channels, pad);
 }
 
-// The same of one batch of an epoch: where it begins in the tables is read from memory. There are at
-// least as many threads as images: the first ones pick the labels.
+// The same of one batch of an epoch: where it begins in the tables is read from memory. The
+// first threads pick the labels, too.
 template <typename S>
 __global__ void __launch_bounds__(256) augment_at(
     const unsigned char* __restrict__ images, const long long* __restrict__ labels,
@@ -47,7 +47,8 @@ __global__ void __launch_bounds__(256) augment_at(
     const long long* __restrict__ batch, S* __restrict__ y, long long* __restrict__ picked,
     long long size, int height, int width, int channels, int pad, int count) {
     const long long first = batch[0] * count, thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (thread < count) picked[thread] = labels[chosen[first + thread]];
+    for (long long n = thread; n < count; n += (long long)gridDim.x * blockDim.x)
+        picked[n] = labels[chosen[first + n]];
     crop(images, chosen + first, offsets + 2 * first, flips + first, mean, inv_std, y, size, height,
          width, channels, pad);
 }

@@ -26,7 +26,8 @@ passes over memory; counted in arrays of the size of x, where the shape stays:
                read dh, a, x, du: da, dw1 from da and x, dx + du written                         5
 
 20, where the separate operations take 34: h, db and da never exist in memory, h is not kept for the
-backward either. (On a processor a write counts twice, because it reads the line first: 26 and 42.)
+backward either. (On a GPU dw is computed apart from 64 channels on, which takes 6 more; on a
+processor a write counts twice, because it reads the line first: 26 and 42.)
 
 x may be of half length, float16 or bfloat16, with all parameters in float32: see "Half storage" in
 `kernels/conv_norm_relu`. Rounded, when they are written, are a, b, y, du, dh and dx.

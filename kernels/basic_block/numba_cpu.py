@@ -29,8 +29,8 @@ OPERATIONS = (conv2d, batch_norm, option_a, add)
 
 def forward(x, w1, *parameters, training, stride=1, **options):
     """y and what backward needs; see the contract."""
-    same_shape = stride == 1 and w1.shape[2] == w1.shape[3]
-    if training and x.size and same_shape and numba_winograd.serves(w1.shape, (1, 1)):
+    fusible = stride == 1 and w1.shape[2] == w1.shape[3] and x.dtype == w1.dtype
+    if training and x.size and fusible and numba_winograd.serves(w1.shape, (1, 1)):
         return _fused(x, w1, *parameters, **options)
     options |= {"training": training, "stride": stride}
     y, saved = compose(OPERATIONS, x, w1, *parameters, **options)

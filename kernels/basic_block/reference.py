@@ -1,7 +1,7 @@
 """The basic block as the composition of the reference's plain operations."""
 
 from minires.kernels.add import reference as add
-from minires.kernels.arrays import rounded, widened
+from minires.kernels.arrays import narrowed, rounded, widened
 from minires.kernels.batch_norm import reference as batch_norm
 from minires.kernels.conv2d import reference as conv2d
 from minires.kernels.shortcut import reference as option_a
@@ -56,7 +56,7 @@ def compose(
         residual[0], saved_shortcut = option_a.forward(x, stride, b.shape[3])
     y, saved_norm2 = normalize(rounded(b, storage), gamma2, beta2, running2, *residual)
     saved = (saved_conv1, saved_norm1, saved_conv2, saved_norm2, saved_shortcut, storage)
-    return y.astype(storage, copy=False), saved
+    return narrowed(y, storage), saved
 
 
 def compose_backward(operations, dy, saved, needs):
@@ -71,5 +71,5 @@ def compose_backward(operations, dy, saved, needs):
         if saved_shortcut is not None:
             dresidual = option_a.backward(dresidual[0], saved_shortcut)
         dx, _ = add.forward(dx, dresidual[0])
-    dx = None if dx is None else dx.astype(storage, copy=False)
+    dx = None if dx is None else narrowed(dx, storage)
     return dx, dw1, dgamma1, dbeta1, dw2, dgamma2, dbeta2

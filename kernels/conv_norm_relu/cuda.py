@@ -1,41 +1,33 @@
-"""Launches the kernels of `cuda.cu`, on a GPU or on the emulator.
+"""Launches the kernels of `cuda.cu` and `gradients.cu`, on a GPU or on the emulator.
 
 The launches are functions of their own, of which `basic_block` is made, too. A batch norm travels
 between them as `norm` and `through` (6, channels), rows MEAN, INV_STD, SCALE, SHIFT, OF_A, CONSTANT
-of `cuda.cu`; the last two are there after the backward's sums only.
+of `bands.cuh`; the last two are there after the backward's sums only.
 
 saved = ("composed", what the operations saved), or ("fused", x, w, a, norm, stride, training)
 """
 
 import threading
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from minires.cuda import Module, element_type, most_shared, tensor_cores
-from minires.cuda.signature import DTYPES
+from minires.cuda import NUMBERS, Module, element_type, tensor_cores
+from minires.cuda.graph import capturing, refuse
 from minires.kernels.arrays import array_module
 from minires.kernels.batch_norm import cuda as batch_norm
 from minires.kernels.conv2d import cuda as conv2d
+from minires.kernels.conv_norm_relu.bands import KERNEL, plan_for
 from minires.kernels.conv_norm_relu.reference import compose, compose_backward
 from minires.kernels.grid import MOST_BLOCKS, THREADS
-from minires.kernels.traffic import size_of
+from minires.kernels.sgd.cuda import addresses_of
+from minires.kernels.traffic import bytes_of_channels, bytes_of_windows, size_of
 
-RESULTS, KERNEL, TAPS, GAP, WEIGHTS_GAP = 4096, 3, 9, 4, 8  # as in cuda.cu
 WIDTHS = (16, 32, 64)
-SCRATCH = 2304
-"""Numbers of shared memory that sums over pixels need; they lie where the weights were."""
-
-STAGED = 4608
-"""Weights in shared memory at a time, at most (but one tap of the filter in any case)."""
+"""Channels that the kernels can compute."""
 
 MOST_PARTS = 128
 """Parts of a weight gradient, at most: a block each, about as many as a GPU has multiprocessors."""
-
-FUSED_RESULTS = 1024
-"""C * K up to which dx and dw come from one launch: a block then has all of dw in its registers."""
 
 BANDS_PER_PART = 8
 """Of a larger weight gradient, whose parts are not to outweigh what is read for it."""
@@ -45,31 +37,37 @@ PIXELS_PER_PART = 256
 Kind = tuple[str, str, str]
 """Template arguments: elements in memory, numbers calculated with, whether on tensor cores."""
 
-KERNELS: dict[Kind, Module] = {
-    (s, t, tensor): Module(
-        Path(__file__).parent / "cuda.cu",
-        [
-            f"{kernel}<{s}, {t}, {width}, {tensor}>"
-            for kernel in ("convolve", "gradients")
-            for width in WIDTHS
-        ]
-        + [f"{kernel}<{s}, {t}>" for kernel in ("join", "masked_sums")]
-        + [f"{kernel}<{t}>" for kernel in ("use_running_statistics", "sum_parts")],
-    )
-    for s, t in (
-        ("float", "float"),
-        ("double", "double"),
-        ("half16", "float"),
-        ("bfloat16", "float"),
-    )
+KINDS: list[Kind] = [
+    (stored, number, tensor)
+    for stored, number in NUMBERS.items()
     for tensor in ("false", "true")
-    if s in DTYPES and not (t == "double" and tensor == "true")
+    if (number, tensor) != ("double", "true")
+]
+
+FILES = {
+    "cuda.cu": ("convolve", "join", "use_running_statistics"),
+    "gradients.cu": ("gradients", "masked_sums", "sum_parts"),
+}
+"""The kernels of each file: of a band, of images, of numbers."""
+
+
+def _instances(names, kind: Kind) -> list[str]:
+    of_band, of_images, of_numbers = names
+    stored, number, tensor = kind
+    bands = [f"{of_band}<{stored}, {number}, {width}, {tensor}>" for width in WIDTHS]
+    return [*bands, f"{of_images}<{stored}, {number}>", f"{of_numbers}<{number}>"]
+
+
+KERNELS: dict[tuple[str, Kind], Module] = {
+    (file, kind): Module(Path(__file__).parent / file, _instances(names, kind))
+    for kind in KINDS
+    for file, names in FILES.items()
 }
 
 
 def forward(x, w, gamma, beta, *, running, stride, padding, training, momentum, eps):
     """y and what backward needs; see the contract in `__init__.py`."""
-    options = {"training": training, "momentum": momentum, "eps": eps}
+    x, options = aligned(x), {"training": training, "momentum": momentum, "eps": eps}
     if not serves(x, x.shape, w, stride, padding, *running):
         options |= {"running": running, "stride": stride, "padding": padding}
         y, saved = compose(conv2d, batch_norm, x, w, gamma, beta, **options)
@@ -83,16 +81,18 @@ def backward(dy, saved, needs=(True,) * 4):
     how, *saved = saved
     if how == "composed":
         return compose_backward(conv2d, batch_norm, dy, saved[0], needs)
-    x, w, a, norm, stride, training = saved
+    dy, (x, w, a, norm, stride, training) = aligned(dy), saved
     _, dgamma, dbeta, through = masked_sums(dy, a, None, norm, training)
     options = {"masked": True, "training": training, "with_dx": needs[0]}
     dx, dw, _ = gradients(dy, a, through, x, None, w, stride, **options)
-    (dw,) = sum_parts(dw)
+    (dw,) = sum_parts(x, dw)
     return dx, dw, dgamma, dbeta
 
 
-def serves(x, shape, w, stride, padding, *running) -> bool:
+def serves(x, shape, w, stride, padding, *running, least: int = 1) -> bool:
     """Whether these kernels convolve an array like x, of this shape; if not, the plain ones do.
+
+    `least` is the number of channels from which on they are to.
 
     Raises
     ------
@@ -106,87 +106,23 @@ def serves(x, shape, w, stride, padding, *running) -> bool:
         and tuple(padding) == (1, 1)
         and stride[0] == stride[1]
         and outputs in WIDTHS
-        and (channels in WIDTHS or channels <= 8)
+        and (channels in WIDTHS or least <= channels <= 8)
         and all(array.dtype == w.dtype for array in running)
-        and _plan_for(x, shape, w, stride[0]).possible
+        and plan_for(x, shape, w, stride[0]).possible
     )
     if not able and x.dtype.itemsize == 2:
         raise TypeError(
             f"half storage ({x.dtype}) needs 3x3 filters with padding 1, equal strides, 16, 32 or "
-            f"64 channels (up to 8 at the input of a net) and at most {RESULTS} / channels pixels "
-            f"in a row, but x is {shape}, w {w.shape}, stride {stride}, padding {padding}"
+            f"64 channels (up to 8 at the input of a net), float32 running statistics and rows of "
+            f"pixels that fit into shared memory, but x is {shape}, w {w.shape}, stride {stride}, "
+            f"padding {padding}, the statistics {', '.join(str(r.dtype) for r in running)}"
         )
     return able
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How large bands and shared memory are, for a convolution and for its gradients.
-
-    forward and backward are (rows of a band, taps of the filter that are staged at a time, bytes of
-    shared memory), or None if that much is not there; `width` is that of the gradients' tiles,
-    `fused` whether one launch computes dx and dw.
-    """
-
-    rows: int
-    columns: int
-    width: int
-    fused: bool
-    forward: tuple[int, int, int] | None
-    backward: tuple[int, int, int] | None
-
-    @property
-    def possible(self) -> bool:
-        return self.forward is not None and self.backward is not None
-
-
-def _plan_for(x, shape, w, stride: int) -> _Plan:
-    return _plan(*shape[1:], w.shape[3], stride, w.itemsize, most_shared(x))
-
-
-@cache
-def _plan(height, width, channels, outputs, stride, size, most) -> _Plan:
-    rows, columns = (height - 1) // stride + 1, (width - 1) // stride + 1
-    padded, tile = -(-channels // 8) * 8, max(16, channels)
-    forward = _largest_band(
-        RESULTS // outputs // columns,
-        lambda band: (
-            ((band - 1) * stride + KERNEL) * ((columns - 1) * stride + KERNEL) * (padded + GAP)
-        ),
-        padded * (outputs + WEIGHTS_GAP),
-        size,
-        most,
-    )
-    backward = _largest_band(
-        RESULTS // tile // width,
-        lambda band: (
-            (band + KERNEL - 1) * (width + KERNEL - 1) * (outputs + GAP)
-            + -(-band * width // 8) * 8 * (tile + GAP)
-        ),
-        outputs * (tile + WEIGHTS_GAP),
-        size,
-        most,
-    )
-    return _Plan(rows, columns, tile, tile * outputs <= FUSED_RESULTS, forward, backward)
-
-
-def _largest_band(band: int, tile, tap: int, size: int, most: int):
-    """The largest number of rows, up to `band`, for which shared memory suffices; or None.
-
-    `tile(rows)` and `tap` are numbers of elements: of the tiles, and of one tap of the filter.
-    """
-    taps = min(TAPS, max(1, STAGED // tap))
-    while band > 0:
-        needed = (tile(band) + max(SCRATCH, taps * tap)) * size
-        if needed <= most:
-            return band, taps, needed
-        band //= 2
-    return None
-
-
 def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, eps):
     """(a, a's norm): a = conv(x, w); x is normalised by `norm` and clipped first, if given."""
-    xp, plan, kind = array_module(x), _plan_for(x, x.shape, w, stride), _kind(x)
+    xp, plan, kind = array_module(x), plan_for(x, x.shape, w, stride), _kind(x)
     images, height, width, channels = x.shape
     rows, columns = plan.rows, plan.columns
     outputs = w.shape[3]
@@ -197,16 +133,17 @@ def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, ep
     parts = xp.empty((2, blocks if training else 0, outputs), w.dtype)
     per_channel = outputs * w.itemsize
     if not training:
-        KERNELS[kind].launch(
+        KERNELS["cuda.cu", kind].launch(
             f"use_running_statistics<{kind[1]}>",
             (-(-outputs // THREADS),),
             (THREADS,),
             (mean, var, gamma, beta, norm_out, np.int32(outputs), np.float64(eps)),
             traffic=(4 * per_channel, 4 * per_channel),
         )
-    read = size_of(x, w, norm if norm is None else norm[:3]) + training * (
-        size_of(parts) + 4 * per_channel
-    )
+    how = ((KERNEL, KERNEL), (stride, stride), (1, 1))
+    read = bytes_of_windows(x.shape, x.itemsize, *how)
+    read += size_of(w, norm if norm is None else norm[:3])
+    read += training * (size_of(parts) + 4 * per_channel)
     written = size_of(a) + training * (size_of(parts) + 6 * per_channel)
     _launch(
         kind,
@@ -242,7 +179,7 @@ def join(b, norm, x=None, stride: int = 1):
     kind, channels = _kind(b), b.shape[3]
     height, width, narrower = (b if x is None else x).shape[1:]
     residual = 0 if x is None else x.nbytes if stride == 1 else x[:, ::stride, ::stride].nbytes
-    KERNELS[kind].launch(
+    KERNELS["cuda.cu", kind].launch(
         f"join<{kind[0]}, {kind[1]}>",
         (min(MOST_BLOCKS, -(-b.size // (4 * THREADS))),),
         (THREADS,),
@@ -312,7 +249,7 @@ def gradients(
     that ReLU, and sums = (dgamma, dbeta, through) of that batch norm. Without, `addend` is added to
     dx: the gradient that comes through the shortcut. `sum_parts` makes dw out of its parts.
     """
-    xp, plan, kind = array_module(x), _plan_for(x, x.shape, w, stride), _kind(x)
+    xp, plan, kind = array_module(x), plan_for(x, x.shape, w, stride), _kind(x)
     images, height, width, channels = x.shape
     outputs = w.shape[3]
     band, taps, shared = plan.backward
@@ -332,7 +269,10 @@ def gradients(
         finishes = dx_too and norm is not None
         read = factors + size_of(norm if norm is None else norm[: 4 if finishes else 3])
         read += x.nbytes * (dw_too or finishes)
-        read += dx_too * size_of(w, addend[..., :channels] if addend_is == 2 else addend)
+        read += dx_too * size_of(w, None if addend_is == 2 else addend)
+        if dx_too and addend_is == 2:
+            low, pixels = (outputs - channels) // 2, addend.size // outputs
+            read += bytes_of_channels(pixels, outputs, low, channels, x.itemsize)
         read += finishes * size_of(sums)
         written = dx_too * size_of(dx) + dw_too * partial.nbytes
         written += finishes * size_of(sums, dgamma, dbeta, through_out)
@@ -347,7 +287,7 @@ def gradients(
                 x,
                 w if norm is None else norm,
                 w,
-                x if dx is None else dx,
+                xp.empty(0, x.dtype) if dx is None else dx,
                 x if addend is None else addend,
                 sums,
                 _arrived(x),
@@ -371,14 +311,17 @@ def gradients(
     return dx, partial, (dgamma, dbeta, through_out)
 
 
-def sum_parts(*partials):
-    """The sums of one or two arrays (parts, ...) over their first axes, in one launch."""
+def sum_parts(x, *partials):
+    """The sums of one or two arrays (parts, ...) over their first axes, in one launch.
+
+    x chooses the module: the one whose other kernels are in use already.
+    """
     first, second = partials[0], partials[-1]
     xp = array_module(first)
     totals = [xp.empty(partial.shape[1:], partial.dtype) for partial in partials]
     sizes = totals[0].size, totals[-1].size * (len(partials) - 1)
-    kind = next(kind for kind in KERNELS if kind[1] == element_type(first))
-    KERNELS[kind].launch(
+    kind = _kind(x)
+    KERNELS["gradients.cu", kind].launch(
         f"sum_parts<{kind[1]}>",
         (-(-sum(sizes) // THREADS),),
         (THREADS,),
@@ -396,9 +339,17 @@ def sum_parts(*partials):
 
 
 def _kind(x) -> Kind:
-    storage = element_type(x)
-    numbers = "double" if storage == "double" else "float"
-    return storage, numbers, "true" if tensor_cores(x) else "false"
+    stored = element_type(x)
+    return stored, NUMBERS[stored], "true" if tensor_cores(x) else "false"
+
+
+def aligned(x):
+    """x where four numbers can be read at a time: itself, or a copy."""
+    (address,) = addresses_of([x])
+    if address % 16 == 0:
+        return x
+    refuse("a copy by array code, of an array whose memory begins between two vectors")
+    return x.copy()
 
 
 _counters = threading.local()
@@ -407,17 +358,20 @@ _counters = threading.local()
 def _arrived(x):
     """A zero, for the blocks of a launch to count themselves: see `is_last`."""
     xp = array_module(x)
-    device = None if xp is np else x.device.id
-    of_device = _counters.__dict__.setdefault("of_device", {})
-    if device not in of_device:
-        of_device[device] = xp.zeros(1, np.uint32)
-    return of_device[device]
+    if capturing():  # a graph may be replayed beside other launches
+        return xp.zeros(1, np.uint32)
+    place = None if xp is np else (x.device.id, xp.cuda.get_current_stream().ptr)
+    counters = _counters.__dict__.setdefault("at", {})
+    if place not in counters:
+        counters[place] = xp.zeros(1, np.uint32)
+    return counters[place]
 
 
 def _launch(kind: Kind, instance: str, grid, arguments, shared: int, traffic) -> None:
     """A launch whose blocks count themselves. If it fails, the counter is no longer zero."""
     try:
-        KERNELS[kind].launch(instance, grid, (THREADS,), arguments, shared, traffic)
+        file = next(f for f, names in FILES.items() if instance.startswith(names))
+        KERNELS[file, kind].launch(instance, grid, (THREADS,), arguments, shared, traffic)
     except Exception:
         _counters.__dict__.clear()
         raise

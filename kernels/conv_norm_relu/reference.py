@@ -1,6 +1,6 @@
 """Convolution, batch norm and ReLU as the composition of the reference's plain operations."""
 
-from minires.kernels.arrays import rounded, widened
+from minires.kernels.arrays import narrowed, rounded, widened
 from minires.kernels.batch_norm import reference as batch_norm
 from minires.kernels.conv2d import reference as conv2d
 
@@ -33,7 +33,7 @@ def compose(
         eps=eps,
         relu=True,
     )
-    return y.astype(storage, copy=False), (saved_conv, saved_norm, storage)
+    return narrowed(y, storage), (saved_conv, saved_norm, storage)
 
 
 def compose_backward(conv2d, batch_norm, dy, saved, needs):
@@ -41,4 +41,4 @@ def compose_backward(conv2d, batch_norm, dy, saved, needs):
     saved_conv, saved_norm, storage = saved
     da, dgamma, dbeta = batch_norm.backward(widened(dy), saved_norm)
     dx, dw = conv2d.backward(da, saved_conv, (needs[0], True))
-    return None if dx is None else dx.astype(storage, copy=False), dw, dgamma, dbeta
+    return None if dx is None else narrowed(dx, storage), dw, dgamma, dbeta

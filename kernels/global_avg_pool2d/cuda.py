@@ -4,13 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.cuda import Module, element_type
+from minires.cuda import NUMBERS, Module, element_type
 from minires.cuda.signature import DTYPES
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS
-
-NUMBERS = {"float": "float", "double": "double", "half16": "float", "bfloat16": "float"}
-"""C type of x's elements -> that of y's."""
 
 KERNELS = Module(
     Path(__file__).parent / "cuda.cu",
@@ -18,7 +15,6 @@ KERNELS = Module(
         f"{kernel}<{stored}, {number}>"
         for kernel in ("forward", "backward")
         for stored, number in NUMBERS.items()
-        if stored in DTYPES
     ],
 )
 

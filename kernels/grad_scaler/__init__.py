@@ -10,7 +10,7 @@ After `interval` steps without such a thing it is raised.
     inverse = 1 / scale, of the gradients at hand
     found = 1 if an element of any gradient is infinite or NaN, else 0
     scale, good = scale * backoff, 0    if found
-                  scale * growth, 0     else, if good + 1 = interval
+                  scale * growth, 0     else, if good + 1 >= interval and that is finite
                   scale, good + 1       else
 
 update(grads, state, growth, backoff, interval) -> None

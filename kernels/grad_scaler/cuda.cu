@@ -25,7 +25,8 @@ __global__ void __launch_bounds__(256) update(const unsigned long long* __restri
     __threadfence();
     const bool found = load_fresh(&counts[0]) > 0;
     const float scale = state[SCALE], good = state[GOOD] + 1;
-    const bool raised = !found && good >= interval;
+    const bool finite = scale * growth - scale * growth == 0.0f;
+    const bool raised = !found && good >= interval && finite;
     state[INVERSE] = 1 / scale;
     state[FOUND] = found;
     state[SCALE] = found ? scale * backoff : raised ? scale * growth : scale;

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minires.cuda import Module
+from minires.cuda.graph import refuse
 from minires.kernels.arrays import array_module
 from minires.kernels.grad_scaler import reference
 from minires.kernels.grid import THREADS
@@ -19,6 +20,7 @@ def update(grads, state, growth, backoff, interval):
     grads = [gradient for gradient in grads if gradient.size]
     served = all(g.dtype == np.float32 and g.flags.c_contiguous for g in grads)
     if not grads or not served:
+        refuse("loss scaling of gradients that are not contiguous and float32")
         return reference.update(grads, state, growth, backoff, interval)
     xp, sizes = array_module(state), tuple(gradient.size for gradient in grads)
     owners, starts = chunks(sizes)

@@ -11,7 +11,9 @@ def update(grads, state, growth, backoff, interval):
     xp = array_module(state)
     finite = [xp.isfinite(gradient).all() for gradient in grads]
     found = ~xp.stack(finite).all() if finite else xp.zeros((), bool)
-    raised = ~found & (state[GOOD] + 1 >= interval)
+    with np.errstate(over="ignore"):
+        room = xp.isfinite(state[SCALE] * growth)
+    raised = ~found & (state[GOOD] + 1 >= interval) & room
     state[INVERSE] = 1 / state[SCALE]
     state[FOUND] = found
     state[SCALE] *= xp.where(found, backoff, xp.where(raised, growth, 1)).astype(np.float32)

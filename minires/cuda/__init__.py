@@ -221,6 +221,14 @@ ELEMENT_TYPES = {
 }
 
 
+NUMBERS = {
+    stored: "double" if stored == "double" else "float"
+    for stored in ELEMENT_TYPES.values()
+    if stored in DTYPES
+}
+"""C type of elements in memory -> that of the numbers which kernels calculate with."""
+
+
 def most_shared(array) -> int:
     """Bytes of shared memory that a block can have where this array lies."""
     if isinstance(array, np.ndarray):

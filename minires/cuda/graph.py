@@ -50,7 +50,7 @@ class Graph:
         self.launches, self.outputs = len(record), outputs
         self._step = step  # it holds what kernels reach by an address in a table: weights, momentum
         self._inputs, self._record = inputs, record
-        self._on_device = None
+        self._on_device, self._failed = None, False
         if not _on_host(record):
             from minires.cuda.device import DeviceGraph
 
@@ -88,11 +88,15 @@ class Graph:
                 )
         for own, given in zip(self._inputs, inputs, strict=True):
             _fill(own, given)
+        if self._failed:
+            raise GraphError("an earlier replay has failed half-way; capture the step anew")
+        self._failed = True  # until this one has come to its end
         if self._on_device is not None:
             self._on_device.launch()
         else:
             for launch in self._record:
                 launch.run()
+        self._failed = False
         return self.outputs
 
     __call__ = replay

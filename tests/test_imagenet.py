@@ -69,6 +69,21 @@ class TestNames:
         assert isinstance(models.build("plain50"), CifarResNet)
         assert CifarResNet(8).depth == 50
 
+    @pytest.mark.parametrize(
+        ("name", "some", "count"),
+        [
+            ("resnet18", "layer2.0.downsample.0.weight layer4.1.bn2.running_var fc.bias", 102),
+            ("resnet50", "layer1.0.downsample.1.bias layer3.5.conv3.weight bn1.running_mean", 267),
+            ("vgg16", "features.0.bias features.28.weight classifier.6.weight", 32),
+            ("vgg19", "features.34.weight classifier.0.weight classifier.3.bias", 38),
+            ("alexnet", "features.3.weight features.10.bias classifier.1.weight", 16),
+        ],
+    )
+    def test_the_parts_have_torchvisions_names(self, name, some, count):
+        """As many as in its files, but for the counters `num_batches_tracked`."""
+        state = models.build(name).state_dict()
+        assert set(some.split()) <= state.keys() and len(state) == count
+
     def test_the_family_decides_how_many_classes_there_are(self):
         assert models.build("resnet18").fc.weight.shape == (512, 1000)
         assert models.build("resnet20").linear.weight.shape == (64, 10)

@@ -4,12 +4,9 @@ Each operation is a short Function, which names its folder in `kernels/` (there 
 and the derivation of the backward), and a function that checks what a student gets wrong.
 """
 
-from math import prod
-
 import numpy as np
 
-from minires import backend
-from minires.cuda import HALF
+from minires import backend, checks
 from minires.function import Function
 from minires.kernels.arrays import output_size
 from minires.tensor import Tensor, as_tensor
@@ -82,16 +79,19 @@ def conv2d(x, w, stride=1, padding=0) -> Tensor:
     TypeError, ValueError
         If ranks, channels or dtypes do not match, or the filter is larger than the padded image.
     """
-    x, w = _floats("conv2d", x=x, w=w)
-    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
-    _rank("conv2d", "x", x, "(N,H,W,C)")
-    _rank("conv2d", "w", w, "(KH,KW,Cin,Cout)")
+    x, w = checks.floats("conv2d", x=x, w=w)
+    stride, padding = (
+        checks.pair("conv2d", "stride", stride, 1),
+        checks.pair("conv2d", "padding", padding, 0),
+    )
+    checks.rank("conv2d", "x", x, "(N,H,W,C)")
+    checks.rank("conv2d", "w", w, "(KH,KW,Cin,Cout)")
     if x.shape[3] != w.shape[2]:
         raise ValueError(
             f"conv2d: x has {x.shape[3]} channels but w expects {w.shape[2]} (x is (N,H,W,C) = "
             f"{x.shape}, w is (KH,KW,Cin,Cout) = {w.shape})"
         )
-    _fits("conv2d", x, w.shape[:2], padding)
+    checks.fits("conv2d", x, w.shape[:2], padding)
     return Conv2d(stride=stride, padding=padding)(x, w)
 
 
@@ -135,12 +135,12 @@ def batch_norm(
     named = {"x": x, "gamma": gamma, "beta": beta}
     if residual is not None:
         named["residual"] = residual
-    inputs = _floats("batch_norm", **named)
+    inputs = checks.floats("batch_norm", **named)
     x = inputs[0]
     if x.ndim < 2:
         raise ValueError(f"batch_norm: x must be (..., C) with at least 2 axes, but is {x.shape}")
     statistics = {"running_mean": running_mean, "running_var": running_var}
-    _check_normalization(
+    checks.normalization(
         "batch_norm", x.shape, training, gamma=inputs[1], beta=inputs[2], **statistics
     )
     if residual is not None and inputs[3].shape != x.shape:
@@ -185,19 +185,19 @@ def conv_norm_relu(
         If shapes or dtypes do not match, or a training batch has one value per channel.
     """
     op = "conv_norm_relu"
-    x, w, gamma, beta = _stored(op, x, w=w, gamma=gamma, beta=beta)
-    stride, padding = pair(op, "stride", stride, 1), pair(op, "padding", padding, 0)
-    _rank(op, "x", x, "(N,H,W,C)")
-    _rank(op, "w", w, "(KH,KW,Cin,Cout)")
+    x, w, gamma, beta = checks.stored(op, x, w=w, gamma=gamma, beta=beta)
+    stride, padding = checks.pair(op, "stride", stride, 1), checks.pair(op, "padding", padding, 0)
+    checks.rank(op, "x", x, "(N,H,W,C)")
+    checks.rank(op, "w", w, "(KH,KW,Cin,Cout)")
     if x.shape[3] != w.shape[2]:
         raise ValueError(f"{op}: x is {x.shape} but w {w.shape} expects {w.shape[2]} channels")
-    _fits(op, x, w.shape[:2], padding)
+    checks.fits(op, x, w.shape[:2], padding)
     mean, var = running
     rows, columns = (
         output_size(*sizes) for sizes in zip(x.shape[1:3], w.shape, stride, padding, strict=False)
     )
     named = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var}
-    _check_normalization(op, (len(x), rows, columns, w.shape[3]), training, **named)
+    checks.normalization(op, (len(x), rows, columns, w.shape[3]), training, **named)
     return ConvNormReLU(
         running=tuple(running),
         stride=stride,
@@ -257,13 +257,13 @@ def basic_block(
     """
     parameters = {"w1": w1, "gamma1": gamma1, "beta1": beta1}
     parameters |= {"w2": w2, "gamma2": gamma2, "beta2": beta2}
-    inputs = _stored("basic_block", x, **parameters)
+    inputs = checks.stored("basic_block", x, **parameters)
     x, w1, *_ = inputs
-    _rank("basic_block", "x", x, "(N,H,W,C)")
-    stride, across = pair("basic_block", "stride", stride, 1)
+    checks.rank("basic_block", "x", x, "(N,H,W,C)")
+    stride, across = checks.pair("basic_block", "stride", stride, 1)
     if stride != across:
         raise ValueError(f"basic_block: stride must be one for H and W, but is {stride, across}")
-    _rank("basic_block", "w1", w1, "(KH,KW,Cin,C)")
+    checks.rank("basic_block", "w1", w1, "(KH,KW,Cin,C)")
     channels = w1.shape[3]
     for name, w, expected in (("w1", w1, x.shape[3]), ("w2", inputs[4], channels)):
         odd = w.ndim == 4 and w.shape[0] % 2 == w.shape[1] % 2 == 1
@@ -285,7 +285,7 @@ def basic_block(
         mean, var = running
         named = {f"gamma{i}": inputs[3 * i - 1], f"beta{i}": inputs[3 * i]}
         named |= {f"running_mean{i}": mean, f"running_var{i}": var}
-        _check_normalization("basic_block", y_shape, training, **named)
+        checks.normalization("basic_block", y_shape, training, **named)
     return BasicBlock(
         running1=tuple(running1),
         running2=tuple(running2),
@@ -299,7 +299,7 @@ def basic_block(
 
 def relu(x) -> Tensor:
     """max(x, 0), element by element; the gradient at the kink x = 0 is 0."""
-    (x,) = _floats("relu", x=x)
+    (x,) = checks.floats("relu", x=x)
     return ReLU()(x)
 
 
@@ -321,9 +321,11 @@ def linear(x, w, b=None) -> Tensor:
     -------
     Tensor (..., out)
     """
-    inputs = _floats("linear", x=x, w=w) if b is None else _floats("linear", x=x, w=w, b=b)
+    inputs = (
+        checks.floats("linear", x=x, w=w) if b is None else checks.floats("linear", x=x, w=w, b=b)
+    )
     x, w = inputs[:2]
-    _rank("linear", "w", w, "(in,out)")
+    checks.rank("linear", "w", w, "(in,out)")
     if x.ndim < 1 or x.shape[-1] != w.shape[0]:
         raise ValueError(
             f"linear: x has {x.shape[-1] if x.ndim else 'no'} features but w expects {w.shape[0]} "
@@ -339,7 +341,7 @@ def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
 
     The mask comes from `minires.backend.generator()`: `minires.seed` makes it repeatable.
     """
-    (x,) = _floats("dropout", x=x)
+    (x,) = checks.floats("dropout", x=x)
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p is a probability, 0 to 1, but is {p}")
     if not training or p == 0:
@@ -364,17 +366,17 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
 
 def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
     name = function.op
-    (x,) = _floats(name, x=x)
-    _rank(name, "x", x, "(N,H,W,C)")
-    kernel = pair(name, "kernel_size", kernel_size, 1)
-    stride = kernel if stride is None else pair(name, "stride", stride, 1)
-    padding = pair(name, "padding", padding, 0)
+    (x,) = checks.floats(name, x=x)
+    checks.rank(name, "x", x, "(N,H,W,C)")
+    kernel = checks.pair(name, "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else checks.pair(name, "stride", stride, 1)
+    padding = checks.pair(name, "padding", padding, 0)
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         raise ValueError(
             f"{name}: padding {padding} is more than half of the window {kernel}, so that some "
             f"windows would hold no pixel"
         )
-    _fits(name, x, kernel, padding)
+    checks.fits(name, x, kernel, padding)
     if 0 in x.shape[1:3]:
         raise ValueError(f"{name}: x {x.shape} has no pixels")
     return function(kernel=kernel, stride=stride, padding=padding)(x)
@@ -382,15 +384,15 @@ def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
 
 def global_avg_pool2d(x) -> Tensor:
     """Mean over the pixels: x (N,H,W,C) -> (N,C), float32 if x is of half length."""
-    (x,) = _stored("global_avg_pool2d", x)
-    _rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
+    (x,) = checks.stored("global_avg_pool2d", x)
+    checks.rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
     return GlobalAvgPool2d()(x)
 
 
 def shortcut(x, stride: int, channels: int) -> Tensor:
     """Option A of He et al. 2015, section 4.2: subsample x (N,H,W,C), zero-pad to `channels`."""
-    (x,) = _floats("shortcut", x=x)
-    _rank("shortcut", "x", x, "(N,H,W,C)")
+    (x,) = checks.floats("shortcut", x=x)
+    checks.rank("shortcut", "x", x, "(N,H,W,C)")
     if not isinstance(stride, int) or stride < 1:
         raise ValueError(f"shortcut: stride must be an integer of at least 1, but is {stride!r}")
     if channels < x.shape[3]:
@@ -414,7 +416,7 @@ def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
     Tensor ()
         The loss, a single number.
     """
-    (logits,) = _floats("cross_entropy", logits=logits)
+    (logits,) = checks.floats("cross_entropy", logits=logits)
     labels = labels.data if isinstance(labels, Tensor) else backend.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
@@ -439,85 +441,3 @@ def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
             f"(0 to {logits.shape[1] - 1})"
         )
     return CrossEntropy(labels=labels, label_smoothing=float(label_smoothing))(logits)
-
-
-def _floats(op: str, **tensors) -> tuple[Tensor, ...]:
-    """The inputs as Tensors of one floating dtype, float32 or float64."""
-    inputs = {name: as_tensor(value) for name, value in tensors.items()}
-    first_name, first = next(iter(inputs.items()))
-    for name, tensor in inputs.items():
-        if tensor.dtype not in (np.float32, np.float64):
-            half = tensor.dtype.name in HALF.values()
-            raise TypeError(
-                f"{op}: {name} must be float32 or float64, but is {tensor.dtype}"
-                + " (half storage is for the fused operations and global_avg_pool2d)" * half
-            )
-        if tensor.dtype != first.dtype:
-            raise TypeError(
-                f"{op}: {name} is {tensor.dtype} but {first_name} is {first.dtype}; they must agree"
-            )
-    return tuple(inputs.values())
-
-
-def _stored(op: str, x, **parameters) -> tuple[Tensor, ...]:
-    """x, which may be of half length, and its parameters: float32 then, else of the dtype of x."""
-    x = as_tensor(x)
-    if x.dtype.name not in HALF.values():
-        return _floats(op, x=x, **parameters)
-    parameters = _floats(op, **parameters) if parameters else ()
-    if parameters and parameters[0].dtype != np.float32:
-        raise TypeError(
-            f"{op}: x is {x.dtype}, so that all parameters must be float32, but they are "
-            f"{parameters[0].dtype}"
-        )
-    return x, *parameters
-
-
-def _check_normalization(op: str, shape: tuple, training: bool, **per_channel) -> None:
-    """`shape` is that of what is normalised."""
-    channels = shape[-1]
-    for name, value in per_channel.items():
-        if not isinstance(value, Tensor) and not backend.is_array(value):
-            raise TypeError(
-                f"{op}: {name} must be an array of the current backend {backend.current()!r} "
-                f"(see minires.backend.asarray), but is a "
-                f"{type(value).__module__}.{type(value).__name__}"
-            )
-    for name, value in per_channel.items():
-        if value.shape != (channels,):
-            raise ValueError(
-                f"{op}: {name} must have one value per channel, ({channels},) for {shape}, but is "
-                f"{value.shape}"
-            )
-    if training and prod(shape[:-1]) < 2:
-        raise ValueError(
-            f"{op}: training needs more than one value per channel, but normalises {shape}: the "
-            f"variance of a single value is zero; use a larger batch or evaluation mode"
-        )
-
-
-def _rank(op: str, name: str, tensor: Tensor, axes: str) -> None:
-    rank = axes.count(",") + 1
-    if tensor.ndim != rank:
-        raise ValueError(f"{op}: {name} must be {axes}, {rank} axes, but is {tensor.shape}")
-
-
-def pair(op: str, name: str, value, least: int) -> tuple[int, int]:
-    """An int, or a pair of ints for (H, W), as a pair; each must be at least `least`."""
-    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    whole = all(isinstance(v, int | np.integer) for v in values)
-    if len(values) != 2 or not whole or min(values) < least:
-        raise ValueError(
-            f"{op}: {name} must be an integer or a pair of integers, at least {least}, "
-            f"but is {value!r}"
-        )
-    return int(values[0]), int(values[1])
-
-
-def _fits(op: str, x: Tensor, kernel, padding) -> None:
-    for axis, size, k, p in zip("HW", x.shape[1:3], kernel, padding, strict=True):
-        if size + 2 * p < k:
-            raise ValueError(
-                f"{op}: a window of {k} does not fit into {axis} = {size} with padding {p} "
-                f"(x is (N,H,W,C) = {x.shape})"
-            )

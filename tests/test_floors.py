@@ -16,6 +16,7 @@ FLOORS = (
     "minires.function",
     "minires.operators",
     "minires.tensor",
+    "minires.checks",
     "minires.functional",
     "minires.gradcheck",
     "minires.nn",

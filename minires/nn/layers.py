@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from minires import backend
+from minires import backend, checks
 from minires import functional as F
 from minires.nn import init
 from minires.nn.module import Module, Parameter
@@ -20,7 +20,7 @@ class Conv2d(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
         super().__init__()
-        kernel = F.pair("Conv2d", "kernel_size", kernel_size, least=1)
+        kernel = checks.pair("Conv2d", "kernel_size", kernel_size, least=1)
         if in_channels < 1 or out_channels < 1:
             raise ValueError(f"Conv2d: cannot map {in_channels} channels to {out_channels}")
         self.stride, self.padding = stride, padding

@@ -236,6 +236,7 @@ print("right")
 """
 
 
+@pytest.mark.slow
 def test_the_tile_for_processors_without_avx512_is_right(tmp_path):
     processor = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+sse2"}
     here = os.path.dirname(__file__)

@@ -13,7 +13,7 @@ from minires.kernels import ladders
 pytestmark = pytest.mark.skipif(
     nvrtc.wheel() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
 )
-ARCHITECTURES = ("sm_75", "sm_80", "sm_90")
+ARCHITECTURES = ("sm_75", pytest.param("sm_80", marks=pytest.mark.slow), "sm_90")
 OPERATIONS = kernels.own_kernels("cupy")
 
 
@@ -55,7 +55,7 @@ def test_ladders_compile_and_their_last_rung_uses_tensor_cores(name, architectur
             assert ("LDG.E.128" in code) == (rung == "v4_registers"), rung
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES[1:])
 def test_convolutions_use_tensor_cores(architecture):
     if not (nvrtc.wheel() / "bin" / "nvdisasm").exists():
         pytest.skip("the wheel nvidia-cuda-nvdisasm is not installed")

@@ -38,7 +38,8 @@ def _assert_close(ours, theirs, tolerance):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "lr", "tolerance"), [("float64", 0.1, 1e-9), ("float32", 0.001, 1e-4)]
+    ("dtype", "lr", "tolerance"),
+    [("float64", 0.1, 1e-9), pytest.param("float32", 0.001, 1e-4, marks=pytest.mark.slow)],
 )
 def test_resnet20_training_trace(dtype, lr, tolerance):
     """The same initial weights and batches give the same losses for 20 steps of SGD.

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 from test_graph import loader
-from traces import assert_same_bits
+from traces import TINY_RUN, assert_same_bits, run_tiny
 
 import minires as mr
 from minires import backend
@@ -110,26 +110,6 @@ def test_less_images_than_a_batch_are_refused():
 
 # Whole runs
 
-TINY = {
-    "model": "resnet8",
-    "dataset": "shapes",
-    "image_size": 8,
-    "train_size": 37,  # two batches of 16 and one of 5
-    "test_size": 10,
-    "batch_size": 16,
-    "backend": "emulator",
-    "epochs": 2,
-    "schedule": "cosine",
-    "warm_up": 1,
-    "checkpoint_every": 1,
-}
-
-
-def train(out, resume=False, **settings) -> Trainer:
-    trainer = Trainer(Config(**TINY | settings, out=str(out)), resume)
-    trainer.run()
-    return trainer
-
 
 def without_times(history: list) -> list:
     times = ("seconds", "images_per_second")
@@ -145,7 +125,7 @@ def assert_same_run(first: Trainer, second: Trainer) -> None:
 @pytest.fixture(scope="module")
 def plain_run(tmp_path_factory) -> Trainer:
     with mr.use("emulator"):
-        return train(tmp_path_factory.mktemp("plain"))
+        return run_tiny(tmp_path_factory.mktemp("plain"))
 
 
 def count_replays(monkeypatch) -> list:
@@ -156,7 +136,7 @@ def count_replays(monkeypatch) -> list:
 
 def test_a_run_of_replays_has_the_bits_of_a_plain_run(tmp_path, plain_run, monkeypatch):
     replays = count_replays(monkeypatch)
-    assert_same_run(plain_run, train(tmp_path, graph=True))
+    assert_same_run(plain_run, run_tiny(tmp_path, graph=True))
     assert len(replays) == 4 and len(set(replays)) == 1  # captured once; two odd batches are plain
 
 
@@ -176,16 +156,16 @@ def test_a_stopped_run_resumes_to_the_same_bits(
 
     monkeypatch.setattr(checkpoint, "write", write_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, graph=first)
+        run_tiny(tmp_path, graph=first)
     monkeypatch.undo()
     replays = count_replays(monkeypatch)
-    resumed = train(tmp_path, resume=True, graph=then)
+    resumed = run_tiny(tmp_path, resume=True, graph=then)
     assert resumed.resumed and bool(replays) == bool(then)
     assert_same_run(plain_run, resumed)
 
 
 def test_a_run_of_less_than_a_batch_is_plain(tmp_path):
-    trainer = train(tmp_path, train_size=5, epochs=1, graph=True)
+    trainer = run_tiny(tmp_path, train_size=5, epochs=1, graph=True)
     assert trainer.graphed is None and trainer.step == 1
 
 
@@ -220,11 +200,10 @@ def test_the_command_line_says_that_steps_are_a_graph(tmp_path, capsys):
 
 
 def test_a_checkpoint_from_before_there_were_graphs_is_resumed(tmp_path):
-    train(tmp_path, epochs=None, steps=2)
+    run_tiny(tmp_path, epochs=None, steps=2)
     arrays, metadata = read_arrays(tmp_path / "checkpoint")
     assert '"graph": null' in metadata["config"]
     metadata["config"] = metadata["config"].replace(', "graph": null', "")
     write_arrays(tmp_path / "checkpoint", arrays, metadata)
-    assert (
-        Trainer(Config(**TINY | {"epochs": None, "steps": 2, "out": str(tmp_path)}), True).step == 2
-    )
+    config = Config(**TINY_RUN | {"epochs": None, "steps": 2, "out": str(tmp_path)})
+    assert Trainer(config, True).step == 2

@@ -8,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from traces import assert_same_bits
+from traces import assert_same_bits, run_tiny
 
 import minires as mr
 from minires import Tensor, amp, backend, cuda, models, optim
@@ -151,24 +151,9 @@ def test_a_network_learns_in_half_storage_as_it_does_in_float32(precision, toler
     np.testing.assert_allclose(half, plain, rtol=tolerance)
 
 
-TINY = {
-    "model": "resnet8",
-    "dataset": "shapes",
-    "image_size": 8,
-    "train_size": 37,  # two batches of 16 and one of 5
-    "test_size": 10,
-    "batch_size": 16,
-    "backend": "emulator",
-    "precision": "fp16",
-    "checkpoint_every": 1,
-    "epochs": 2,
-}
-
-
 def train(out, resume=False, **settings) -> Trainer:
-    trainer = Trainer(Config(**TINY | settings, out=str(out)), resume)
-    trainer.run()
-    return trainer
+    """A run of two epochs in float16 storage."""
+    return run_tiny(out, resume, **{"precision": "fp16"} | settings)
 
 
 @pytest.mark.emulator

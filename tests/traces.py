@@ -6,6 +6,7 @@ import minires as mr
 from minires import Tensor, backend, models, optim
 from minires import functional as F
 from minires.cuda import graph
+from minires.training import Config, Trainer
 from minires.training.evaluate import Metrics
 
 
@@ -99,3 +100,25 @@ def assert_replays_are_plain_steps(name: str, fused: bool | None = None, **how) 
             for one, other in zip(expected, own, strict=True):
                 assert one.numpy().tobytes() == other.numpy().tobytes()
             assert_same_bits(plain.state(), replayed.state())
+
+
+TINY_RUN = {
+    "model": "resnet8",
+    "dataset": "shapes",
+    "image_size": 8,
+    "train_size": 37,  # two batches of 16 and one of 5
+    "test_size": 10,
+    "batch_size": 16,
+    "backend": "emulator",
+    "epochs": 2,
+    "schedule": "cosine",
+    "warm_up": 1,
+    "checkpoint_every": 1,
+}
+
+
+def run_tiny(out, resume=False, **settings) -> Trainer:
+    """A whole run of `minires train`, with these settings beside those of TINY_RUN."""
+    trainer = Trainer(Config(**TINY_RUN | settings, out=str(out)), resume)
+    trainer.run()
+    return trainer

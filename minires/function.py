@@ -154,10 +154,9 @@ class Function:
 
 
 def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
-    """Walk the graph from `output` to its leaves and add each leaf's gradient to its `.grad`.
+    """Add the gradient of each leaf that `output` depends on to its `.grad`.
 
-    Iterative, so the depth of a net is not limited by Python's recursion. `.grad` is written at the
-    very end: an error on the way leaves every gradient as it was.
+    `.grad` is written at the very end: an error on the way leaves every gradient as it was.
 
     Parameters
     ----------
@@ -167,6 +166,21 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
         The gradient of that tensor.
     retain_graph : bool
         Keep the saved arrays for another backward through the same graph.
+    """
+    for tensor, gradient in leaf_gradients(output, dy, retain_graph).items():
+        tensor.accumulate(gradient)
+
+
+def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
+    """Walk the graph from `output` to its leaves; parameters as of `backpropagate`.
+
+    Iterative, so the depth of a net is not limited by Python's recursion.
+
+    Returns
+    -------
+    dict of Tensor to array
+        The gradient of each leaf, and of each tensor that retains its own. Every array is the
+        tensor's alone.
     """
     order = _outputs_first(output)
     pending = {output: dy}  # gradients on their way: of Functions' outputs, and of leaf Tensors
@@ -190,8 +204,7 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
             pending[parent] = gradient
         if not retain_graph:
             function.free()
-    for tensor, gradient in pending.items():
-        tensor.accumulate(gradient)
+    return pending
 
 
 def _launching(name: str, compute, *arrays):

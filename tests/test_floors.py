@@ -22,6 +22,7 @@ FLOORS = (
     "minires.nn",
     "minires.optim",
     "minires.amp",
+    "minires.recompute",
     "minires.models",
     "minires.summary",
     "minires.data",

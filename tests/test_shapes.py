@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minires.data.dataset import DataError
-from minires.data.shapes import _SHAPES, CLASSES, load_shapes
+from minires.data.outlines import CLASSES, OUTLINES
+from minires.data.shapes import load_shapes
 
 # A promise to every machine and NumPy version. If a change of the drawing code breaks it on
 # purpose, record the new value, and measure the accuracies in load_shapes anew.
@@ -106,7 +107,7 @@ def test_bad_arguments_give_a_sentence(arguments, sentence):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_shape_has_the_area_it_claims_and_is_centred(name):
-    distance, area = _SHAPES[name]
+    distance, area = OUTLINES[name]
     grid = (np.arange(1200) + 0.5) / 400 - 1.5
     x, y = np.meshgrid(grid, grid)
     inside = distance(x, y) < 0
@@ -119,7 +120,7 @@ def test_the_distance_is_about_one_pixel_per_pixel_at_the_edge():
     # Anti-aliasing relies on it: a slope of 2 would give hard edges, of 0.5 a blur.
     grid = (np.arange(1200) + 0.5) / 400 - 1.5
     x, y = np.meshgrid(grid, grid)
-    for distance, _ in _SHAPES.values():
+    for distance, _ in OUTLINES.values():
         field = distance(x, y)
         slope = np.hypot(*np.gradient(field, 1 / 400))[np.abs(field) < 0.02]
         assert np.median(slope) == pytest.approx(1, abs=0.01)

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 from test_graph import loader
-from traces import TINY_RUN, assert_same_bits, run_tiny
+from traces import TINY_RUN, assert_same_bits, assert_same_run, run_tiny
 
 import minires as mr
 from minires import backend
@@ -109,17 +109,6 @@ def test_less_images_than_a_batch_are_refused():
 
 
 # Whole runs
-
-
-def without_times(history: list) -> list:
-    times = ("seconds", "images_per_second")
-    return [{k: v for k, v in row.items() if k not in times} for row in history]
-
-
-def assert_same_run(first: Trainer, second: Trainer) -> None:
-    assert without_times(first.history) == without_times(second.history)
-    for name in ("last.safetensors", "best.safetensors", "checkpoint"):
-        assert_same_bits(*(read_arrays(trainer.out / name)[0] for trainer in (first, second)))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from minires import functional as F
 from minires.cuda import graph
 from minires.training import Config, Trainer
 from minires.training.evaluate import Metrics
+from minires.training.weights import read_arrays
 
 
 def train(name: str, dtype: str, lr: float, steps: int = 20, batch: int = 16, size: int = 32):
@@ -122,3 +123,15 @@ def run_tiny(out, resume=False, **settings) -> Trainer:
     trainer = Trainer(Config(**TINY_RUN | settings, out=str(out)), resume)
     trainer.run()
     return trainer
+
+
+def without_times(history: list) -> list:
+    times = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in times} for row in history]
+
+
+def assert_same_run(first: Trainer, second: Trainer) -> None:
+    """Two finished runs have the same record and left the same bits behind."""
+    assert without_times(first.history) == without_times(second.history)
+    for name in ("last.safetensors", "best.safetensors", "checkpoint"):
+        assert_same_bits(*(read_arrays(trainer.out / name)[0] for trainer in (first, second)))

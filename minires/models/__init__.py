@@ -6,6 +6,7 @@ from minires.models.catalogue import (
     alexnet,
     build,
     check_image_size,
+    check_recompute,
     image_size,
     is_for_imagenet,
     parse_name,

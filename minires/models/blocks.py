@@ -1,7 +1,11 @@
 """What the ResNets for CIFAR and for ImageNet are both made of: blocks, and their shortcuts."""
 
+from collections.abc import Sequence
+from math import ceil, sqrt
+
 from minires import backend, kernels, nn
 from minires import functional as F
+from minires.recompute import checkpoint
 
 SHORTCUTS = ("A", "B", "C", "none")
 
@@ -104,6 +108,32 @@ class BasicBlock(nn.Module):
             shortcut=getattr(self, self.shortcut_name) is not None,
             stride=self.stride,
         )
+
+
+def run_recomputing(blocks: Sequence[nn.Module], x):
+    """`x` through all blocks, of which only every few blocks' input is kept for backward.
+
+    How many blocks make a segment follows from what memory holds when backward comes to one: the
+    inputs of all segments up to there, and what each block of this one saves. That are three
+    arrays of the size of its input (each convolution's result and its own, in a fused block; a
+    bottleneck's weigh as much). With N blocks, a third of them in each of three stages, L in a
+    segment, in arrays of the first stage::
+
+        N / (3 L) + 3 L   is least at   L = sqrt(N) / 3
+
+    The first stage decides, since it lies deepest in memory and its arrays are the largest: each
+    further stage of a CIFAR network has arrays of half the size, so all of its segments' inputs
+    and the last segment together need less. L is rounded up for their sake. ResNet-110 has 54
+    blocks, 3 in a segment, and holds 6 + 9 arrays instead of 94. (Chen et al. 2016, section 4.2,
+    has sqrt(N), of layers that save one array each.)
+
+    The last segment is an ordinary one: backward begins there, with everything still at hand.
+    """
+    length = ceil(sqrt(len(blocks)) / 3)
+    starts = range(0, len(blocks), length)
+    for start in starts[:-1]:
+        x = checkpoint(blocks[start : start + length], x)
+    return nn.Sequential(*blocks[starts[-1] :])(x)
 
 
 def conv_norm_relu(conv: nn.Conv2d, bn: nn.BatchNorm2d, x, fused: bool | None = None):

@@ -29,6 +29,7 @@ def build(
     shortcut: str | None = None,
     fused: bool | None = None,
     stride_in_3x3: bool = False,
+    recompute: bool = False,
 ) -> nn.Module:
     """A network by its name.
 
@@ -50,6 +51,9 @@ def build(
     stride_in_3x3 : bool
         Of resnet50, 101 and 152: subsample in a bottleneck's 3x3 convolution, as torchvision's
         weights expect, instead of its first 1x1, as the paper does.
+    recompute : bool
+        Of resnets and plain nets: in training keep only every few blocks' input, and compute the
+        rest anew in backward, to the same bits (`minires.recompute`). Less memory, more time.
 
     Raises
     ------
@@ -65,6 +69,8 @@ def build(
         raise ValueError(f"{name} has no shortcuts, so no option {shortcut}")
     if stride_in_3x3 and not (is_for_imagenet(name) and kind == "resnet"):
         raise ValueError(f"{name} has no bottlenecks, so no stride_in_3x3")
+    if recompute:
+        check_recompute(name)
     if num_classes is None:
         num_classes = 1000 if is_for_imagenet(name) else 10
     if kind == "vgg":
@@ -74,8 +80,8 @@ def build(
     if shortcut is None:
         shortcut = "B" if is_for_imagenet(name) else "A"
     if is_for_imagenet(name):
-        return ImageNetResNet(depth, num_classes, shortcut, fused, stride_in_3x3)
-    return CifarResNet((depth - 2) // 6, num_classes, shortcut, fused)
+        return ImageNetResNet(depth, num_classes, shortcut, fused, stride_in_3x3, recompute)
+    return CifarResNet((depth - 2) // 6, num_classes, shortcut, fused, recompute)
 
 
 def parse_name(name: str) -> tuple[str, int]:
@@ -110,6 +116,15 @@ def check_image_size(name: str, size: int) -> None:
         raise ValueError(
             f"{name} is for images of {image_size(name)} x {image_size(name)} pixels only, but "
             f"these have {size} x {size}; a resnet or a plain net takes any size"
+        )
+
+
+def check_recompute(name: str) -> None:
+    """Raise a ValueError if the network `build(name)` has no blocks to be computed anew."""
+    if parse_name(name)[0] not in ("resnet", "plain"):
+        raise ValueError(
+            f"recompute keeps every few blocks' input and computes the blocks anew in backward: "
+            f"it is for resnets and plain nets, but {name} has no blocks"
         )
 
 

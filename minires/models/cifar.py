@@ -11,7 +11,7 @@
 
 from minires import functional as F
 from minires import nn
-from minires.models.blocks import BasicBlock, conv_norm_relu
+from minires.models.blocks import BasicBlock, conv_norm_relu, run_recomputing
 
 
 class CifarResNet(nn.Module):
@@ -26,17 +26,25 @@ class CifarResNet(nn.Module):
         "A" (the paper's choice on CIFAR), "B", "C", or "none" for a plain net.
     fused : bool, optional
         See `BasicBlock`.
+    recompute : bool
+        In training keep only every few blocks' input, and compute the rest anew in backward: less
+        memory, more time, the same bits. See `minires.models.blocks.run_recomputing`.
 
     Input (N, H, W, 3), output logits (N, num_classes).
     """
 
     def __init__(
-        self, n: int, num_classes: int = 10, shortcut: str = "A", fused: bool | None = None
+        self,
+        n: int,
+        num_classes: int = 10,
+        shortcut: str = "A",
+        fused: bool | None = None,
+        recompute: bool = False,
     ):
         super().__init__()
         if n < 1:
             raise ValueError(f"CifarResNet: n is the number of blocks per stage, but is {n}")
-        self.depth, self.fused = 6 * n + 2, fused
+        self.depth, self.fused, self.recompute = 6 * n + 2, fused, recompute
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.layer1 = self._stage(n, 16, 16, 1, shortcut, fused)
@@ -52,5 +60,8 @@ class CifarResNet(nn.Module):
 
     def forward(self, x):
         x = conv_norm_relu(self.conv1, self.bn1, x, self.fused)
-        x = self.layer3(self.layer2(self.layer1(x)))
+        if self.recompute and self.training:
+            x = run_recomputing([*self.layer1, *self.layer2, *self.layer3], x)
+        else:
+            x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(F.global_avg_pool2d(x))

@@ -14,7 +14,7 @@ The names of the parts are torchvision's, so that published PyTorch weights load
 from minires import functional as F
 from minires import nn
 from minires.models import blocks
-from minires.models.blocks import conv_norm_relu, make_shortcut
+from minires.models.blocks import conv_norm_relu, make_shortcut, run_recomputing
 
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -95,6 +95,8 @@ class ImageNetResNet(nn.Module):
         Of stem and basic blocks, see `minires.models.blocks.BasicBlock`.
     stride_in_3x3 : bool
         Of bottlenecks, see `Bottleneck`: True for torchvision's weights.
+    recompute : bool
+        See `minires.models.CifarResNet`.
 
     Input (N, H, W, 3), output logits (N, num_classes).
 
@@ -111,6 +113,7 @@ class ImageNetResNet(nn.Module):
         shortcut: str = "B",
         fused: bool | None = None,
         stride_in_3x3: bool = False,
+        recompute: bool = False,
     ):
         super().__init__()
         if depth not in BLOCKS:
@@ -123,7 +126,7 @@ class ImageNetResNet(nn.Module):
                 f"stride_in_3x3 is for bottlenecks, which a net of {depth} layers has not; it "
                 f"begins with {BOTTLENECK_FROM} layers"
             )
-        self.depth, self.fused = depth, fused
+        self.depth, self.fused, self.recompute = depth, fused, recompute
         kind, how = (Bottleneck, stride_in_3x3) if bottleneck else (BasicBlock, fused)
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -141,5 +144,8 @@ class ImageNetResNet(nn.Module):
     def forward(self, x):
         x = conv_norm_relu(self.conv1, self.bn1, x, self.fused)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        if self.recompute and self.training:
+            x = run_recomputing([*self.layer1, *self.layer2, *self.layer3, *self.layer4], x)
+        else:
+            x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(F.global_avg_pool2d(x))

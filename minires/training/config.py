@@ -10,7 +10,8 @@ PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
 PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
 DEEP = 110
 SHAPES_EPOCHS = 6
-MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph")  # from a run to its resumption
+MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph", "recompute")
+"""What a resumed run may be given anew: none of it changes a bit."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Config:
     64,000 iterations on CIFAR and a short run on shapes. `warm_up` is a number of iterations at
     learning rate 0.01 before the schedule begins; None stands for the paper's 400 in nets of 110
     layers and more, 0 else. `graph` replays steps as one CUDA graph; None stands for: on a GPU,
-    unless gradients are clipped. The other names are those of `minires train --help`.
+    unless gradients are clipped, or `recompute` is to save memory, which a graph's arrays would
+    not, since each has a place of its own. `recompute` has backward compute blocks anew instead of
+    keeping all of their arrays. The other names are those of `minires train --help`.
     """
 
     model: str = "resnet20"
@@ -51,6 +54,7 @@ class Config:
     normalization: str = "per-pixel"
     checkpoint_every: int = 500
     graph: bool | None = None
+    recompute: bool = False
 
     def __post_init__(self):
         if self.epochs is not None and self.steps is not None:
@@ -84,6 +88,8 @@ class Config:
             )
         # before data are looked for, or downloaded
         models.check_image_size(self.model, self.image_size)
+        if self.recompute:
+            models.check_recompute(self.model)
         if self.precision in HALF and models.is_for_imagenet(self.model):
             raise ValueError(
                 f"precision {self.precision} is for the CIFAR networks: {self.model} has "

@@ -72,5 +72,5 @@ def is_graphed(config: Config) -> bool:
             f"{' or '.join(backend.GRAPHS)}), but the backend is {name}"
         )
     if config.graph is None:  # the emulator gains nothing by it
-        return name == "cupy" and config.clip_grad_norm is None
+        return name == "cupy" and config.clip_grad_norm is None and not config.recompute
     return config.graph

@@ -81,7 +81,9 @@ class Trainer:
             augment=config.augment,
             seed=config.seed,
         )
-        self.model = models.build(config.model, len(train_set.classes), config.shortcut)
+        self.model = models.build(
+            config.model, len(train_set.classes), config.shortcut, recompute=config.recompute
+        )
         self.optimizer = optim.SGD(
             self.model,
             config.lr,

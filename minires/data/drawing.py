@@ -94,11 +94,13 @@ def paint(image: np.ndarray, distance: np.ndarray, colour: np.ndarray) -> None:
     image += np.clip(np.float32(0.5) - distance, 0, 1) * (colour - image)
 
 
-def _paint_blob(draws: Draws, image: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """A small disc anywhere."""
+def _paint_blob(
+    draws: Draws, image: np.ndarray, x: np.ndarray, y: np.ndarray, largest: float
+) -> None:
+    """A small disc anywhere, of a radius up to `largest`, as a share of the image side."""
     size = x.shape[-1]
     across, up = draws.uniform(-size / 2, size / 2), draws.uniform(-size / 2, size / 2)
-    radius = draws.uniform(0.03 * size, 0.11 * size)
+    radius = draws.uniform(0.03 * size, largest * size)
     paint(image, disc(x - across, y - up, radius), draws.uniform(0, 1, 3))
 
 
@@ -121,11 +123,13 @@ def pixel_grid(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     return x, np.broadcast_to(-centred[:, None], x.shape)
 
 
-def cluttered(draws: Draws, colour: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def cluttered(
+    draws: Draws, colour: np.ndarray, x: np.ndarray, y: np.ndarray, largest_blob: float
+) -> np.ndarray:
     """A background of about `colour`, with distractors on it; (count, 3, size, size)."""
     image = surface(draws, colour, x, y)
     for _ in range(_BLOBS):
-        _paint_blob(draws, image, x, y)
+        _paint_blob(draws, image, x, y, largest_blob)
     for _ in range(_STROKES):
         _paint_stroke(draws, image, x, y)
     return image

@@ -32,6 +32,7 @@ _SIDE = (0.46, 0.58)  # square root of the shape's area
 _SHIFT = 0.05  # the centre is at most this far from the middle, along x and along y
 TILT = 0.12  # tangent of half the largest angle by which a shape leans: 14 degrees
 STRETCH = 0.10  # width over height is up to this share away from one
+_LARGEST_BLOB = 0.11  # radius of the discs behind the shape
 
 
 def _shape_distance(draws: Draws, labels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -48,7 +49,7 @@ def _draw(draws: Draws, labels: np.ndarray, size: int) -> np.ndarray:
     """One image per label: uint8, (len(labels), size, size, 3)."""
     x, y = pixel_grid(len(labels), size)
     background = draws.uniform(0, 1, 3)
-    image = cluttered(draws, background, x, y)
+    image = cluttered(draws, background, x, y, _LARGEST_BLOB)
     inside = surface(draws, far_colour(draws, background), x, y)
     paint(image, _shape_distance(draws, labels, x, y), inside)
     return finished(draws, image)

@@ -90,8 +90,8 @@ def test_labels_belong_to_their_boxes(train):
                 gaps[name].append(np.abs(middle - image[y0 + 4, x0 + 4]).sum())
             elif name in gaps:  # a point of the rim
                 gaps[name].append(np.abs(middle - image[row, x0 + (x1 - x0) // 8]).sum())
-    medians = {name: np.median(values) for name, values in gaps.items()}
-    assert medians["square"] < 0.3 and medians["circle"] < 0.3 and medians["ring"] > 0.6
+    alike = {name: np.mean(np.array(values) < 0.35) for name, values in gaps.items()}
+    assert alike["square"] > 0.9 and alike["circle"] > 0.9 and alike["ring"] < 0.15
 
 
 def test_boxes_hardly_overlap(train):
@@ -122,9 +122,12 @@ def test_each_set_depends_on_the_seed_and_not_on_the_other_ones_size():
     other_train, test_again = load_scenes(66, 5)
     assert np.array_equal(test.images, test_again.images)
     assert np.array_equal(train.images[:64], other_train.images[:64])
-    prints = {image.tobytes() for part in (train, test) for image in part.images}
-    assert len(prints) == 75
-    assert not prints & {image.tobytes() for image in load_scenes(75, 1, seed=1)[0].images}
+    prints = [
+        {image.tobytes() for image in part.images}
+        for seed in (0, 1)
+        for part in load_scenes(70, 70, seed=seed)
+    ]
+    assert len(set.union(*prints)) == 4 * 70
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line: minires train | eval | bench | info."""
+"""The command line: minires train | eval | bench | reproduce | info."""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ from minires.bench import TORCH_VARIANTS, Contestant, measure, report
 from minires.bench.account import account_table
 from minires.bench.ladder import ladder_table
 from minires.bench.timing import sgemm_flops_per_second
+from minires.commands import reproduce
 from minires.cuda import PRECISIONS
 from minires.cuda.graph import GraphError
 from minires.data import Normalization
@@ -228,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_eval(commands)
     _add_bench(commands)
+    reproduce.add(commands)
     _add_info(commands)
     return parser
 
@@ -274,8 +276,8 @@ def _add_train(commands) -> None:
     p.add_argument(
         "--recompute",
         action=argparse.BooleanOptionalAction,
-        help="keep only every few blocks' input and compute the rest anew in backward: less memory, "
-        "about a third more time, the same bits",
+        help="keep only every few blocks' input and compute the rest anew in backward: less "
+        "memory, about a third more time, the same bits",
     )
 
 

@@ -30,7 +30,9 @@ FLOORS = (
     "minires.training",
     "minires.interop",
     "minires.bench",
+    "minires.experiments",
     "minires",
+    "minires.commands",
     "minires.cli",
     "minires.__main__",
 )

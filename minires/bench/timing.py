@@ -241,7 +241,7 @@ def _start(contestant: Contestant):
     first = time.perf_counter() - started
     for _ in range(2):  # after them all buffers exist
         step()
-    _forget_peak()
+    forget_peak()
     return step, (first, loss)
 
 
@@ -267,7 +267,7 @@ def resident_bytes(peak: bool = False) -> int:
     return usage if sys.platform == "darwin" else usage << 10
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """Let the peak be measured from here on, so that compiling does not count (Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,0 +1,84 @@
+"""minires reproduce: a table or figure of the paper, measured anew."""
+
+import argparse
+from pathlib import Path
+
+from minires import backend, data, experiments
+from minires.cuda import PRECISIONS
+from minires.experiments.setting import BUDGETS, Setting
+
+OUT = "runs/reproduce"
+
+
+def reproduce(
+    name: str,
+    budget: str,
+    model: list[str] | None,
+    seeds: int | None,
+    out: str | None,
+    dask: str | None,
+    download: bool,
+    **options,
+) -> None:
+    """Train what is missing, measure, write JSON and figure, print the table."""
+    from minires.experiments.report import reproduce
+
+    experiment = experiments.load(name)
+    setting = Setting(
+        budget,
+        tuple(model or experiment.MODELS[budget]),
+        tuple(range(experiment.SEEDS[budget] if seeds is None else seeds)),
+        Path(out or f"{OUT}-{budget}"),
+        options,
+        download,
+        getattr(experiment, "BUDGETS", BUDGETS),
+    )
+    words = ["minires reproduce", name, "--budget", budget]
+    words += ["--model", *model] if model else []
+    words += ["--seeds", seeds] if seeds is not None else []
+    for option, value in options.items():
+        words += [f"--{option.replace('_', '-')}", *([] if value is True else [value])]
+    words += ["--out", out] if out else []
+    reproduce(name, setting, " ".join(map(str, words)), dask)
+
+
+def add(commands) -> None:
+    """The command's options."""
+    lines = "\n".join(f"  {name:<14}{experiments.load(name).TITLE}" for name in experiments.NAMES)
+    budgets = "\n".join(f"  {name:<14}{budget.meaning}" for name, budget in BUDGETS.items())
+    p = commands.add_parser(
+        "reproduce",
+        help="a table or figure of the paper",
+        description="Run an experiment of the paper: train its networks, measure, write "
+        "OUT/NAME.json and OUT/NAME.png. Repeated, it goes on where it was stopped; what one "
+        "experiment has trained, another under the same OUT uses.",
+        epilog=f"experiments:\n{lines}\n\nbudgets:\n{budgets}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,  # to know what was given
+    )
+    p.set_defaults(command=reproduce, model=None, seeds=None, out=None, dask=None, download=True)
+    p.add_argument("name", choices=tuple(experiments.NAMES), metavar="NAME", help="see below")
+    p.add_argument(
+        "--budget",
+        default="shortened",
+        choices=tuple(BUDGETS),
+        help="how long to train, see below (default: shortened)",
+    )
+    p.add_argument("--model", nargs="+", metavar="MODEL", help="these networks instead")
+    p.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N - 1 of each network")
+    p.add_argument("--dataset", choices=data.NAMES, help="auto, as of minires train; smoke: shapes")
+    p.add_argument("--data-dir", metavar="DIR", help="where CIFAR lies, or is downloaded to")
+    p.add_argument("--no-download", dest="download", action="store_false", help="never download")
+    p.add_argument("--batch-size", type=int, metavar="N", help="images")
+    p.add_argument("--backend", choices=("auto", *backend.BY_SPEED))
+    p.add_argument("--precision", choices=PRECISIONS)
+    p.add_argument(
+        "--recompute",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="train with gradient checkpointing, see minires train",
+    )
+    p.add_argument("--out", metavar="DIR", help=f"of results and networks ({OUT}-BUDGET)")
+    p.add_argument(
+        "--dask", metavar="ADDRESS", help="train on the workers of this Dask scheduler, by turns"
+    )

@@ -1,0 +1,110 @@
+"""Trains what an experiment needs: here, one after the other, or wherever Dask has workers."""
+
+import json
+import threading
+from pathlib import Path
+
+from minires.experiments.gradients import Watched
+from minires.experiments.runs import Run, read_run
+from minires.experiments.setting import Training
+from minires.training import Trainer, TrainingError
+from minires.training.weights import write_atomically
+
+TRAINERS = {"plain": Trainer, "watched": Watched}
+
+RESULTS = ("metrics.csv", "curves.png", "last.safetensors", "gradients.json", "config.json")
+"""Files of a run that come back from another machine; config.json last: with it, all are there."""
+
+_one_at_a_time = threading.Lock()
+"""Backend, precision and seed belong to the process, in which Dask may have several threads."""
+
+
+def train_all(
+    trainings: list[Training], download: bool = True, dask: str | None = None, note=print
+) -> list[Run]:
+    """Train every network that is not trained yet; returns all runs, in the order asked for.
+
+    Parameters
+    ----------
+    trainings : list of Training
+    download : bool
+        Whether a missing CIFAR may be downloaded.
+    dask : str, optional
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``. Each of its workers trains in
+        its own working directory, where it also looks for data; the results are sent here.
+    note : callable
+        Told in a line what is done.
+
+    Raises
+    ------
+    TrainingError
+        If a directory holds a run with other settings, or training diverges; the other runs that
+        are finished stay.
+    """
+    missing = [training for training in trainings if _finished(training) is None]
+    if found := len(trainings) - len(missing):
+        note(f"{found} of {len(trainings)} networks are trained already")
+    if dask is not None and missing:
+        _train_by_dask(missing, download, dask, note)
+    elif missing:
+        for number, training in enumerate(missing, 1):
+            note(f"training {training.name} ({number} of {len(missing)})")
+            train(training, download)
+    return [_finished(training) for training in trainings]
+
+
+def train(training: Training, download: bool = True) -> dict[str, bytes]:
+    """Train one network, from its checkpoint if there is one; returns its files by name."""
+    path = Path(training.config.out)
+    with _one_at_a_time:
+        if _finished(training) is None:
+            TRAINERS[training.kind](training.config, resume=True, download=download).run()
+    return {name: (path / name).read_bytes() for name in RESULTS if (path / name).exists()}
+
+
+def _finished(training: Training) -> Run | None:
+    """The run, if it is finished; a TrainingError if another one lies in its place."""
+    run = read_run(Path(training.config.out))
+    if run is None:
+        return None
+    saved = json.loads((run.path / "config.json").read_text())
+    if changed := training.config.with_choices(**saved).differences(saved):
+        raise TrainingError(
+            f"{run.path} holds a finished run with other settings: {'; '.join(changed)}; choose "
+            f"another --out"
+        )
+    return run
+
+
+def _train_by_dask(missing: list[Training], download: bool, address: str, note) -> None:
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise TrainingError(
+            "--dask needs the package distributed: pip install 'minires[dask]'"
+        ) from None
+    try:
+        client = Client(address, timeout=20)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"no Dask scheduler answers at {address}: {error}") from None
+    with client:
+        note(f"{len(missing)} networks to train, {len(client.nthreads())} workers at {address}")
+        futures = {
+            client.submit(train, training, download, key=f"train {training.config.out}"): training
+            for training in missing
+        }
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                training = futures[future]
+                _write(Path(training.config.out), future.result())
+                note(f"trained {training.name} ({done} of {len(missing)})")
+        finally:
+            client.cancel(list(futures))
+
+
+def _write(path: Path, files: dict[str, bytes]) -> None:
+    """Files of a worker, unless it has written them to this very directory."""
+    path.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        if not (path / name).exists() or (path / name).read_bytes() != content:
+            write_atomically(path / name, content)

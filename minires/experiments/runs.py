@@ -1,0 +1,98 @@
+"""Training runs of an experiment that are finished: their curves, and their networks."""
+
+import csv
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from minires import backend, data, models
+from minires.data import Dataset
+from minires.training import Config, TrainingError, load_weights
+
+WEIGHTS = "last.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run.
+
+    Attributes
+    ----------
+    path : Path
+        Its directory.
+    config : Config
+    history : list of dict
+        The rows of its metrics.csv, as numbers.
+    """
+
+    path: Path
+    config: Config
+    history: list[dict]
+
+    @property
+    def train_error(self) -> float:
+        """Of the last epoch, in percent: on augmented images, as they were trained on."""
+        return 100 * (1 - self.history[-1]["train_acc"])
+
+    @property
+    def test_error(self) -> float:
+        """After the last epoch, in percent."""
+        return 100 * (1 - self.history[-1]["test_acc"])
+
+    @property
+    def best_test_error(self) -> float:
+        """Of the best epoch, in percent: chosen by the test set, so too good."""
+        return 100 * (1 - max(row["test_acc"] for row in self.history))
+
+    @property
+    def seconds(self) -> float:
+        """Of training, without evaluation."""
+        return sum(row["seconds"] for row in self.history)
+
+    def data_sets(self) -> tuple[Dataset, Dataset]:
+        """Its training and its test set, as it had them."""
+        config = self.config
+        train, test, _ = data.load(config.dataset, config.data_dir, False, config.image_size)
+        return (
+            train.subset(config.train_size or len(train)),
+            test.subset(config.test_size or len(test)),
+        )
+
+    def network(self, fused: bool | None = None) -> tuple:
+        """The trained network in evaluation mode, on its backend, and its Normalization."""
+        if not (self.path / WEIGHTS).exists():
+            raise TrainingError(
+                f"{self.path} has the record of a finished run, but not its weights ({WEIGHTS}), "
+                f"which this experiment needs; train it anew with another --out, or delete it"
+            )
+        backend.use(self.config.backend)
+        backend.set_precision(self.config.precision)
+        classes = 100 if self.config.dataset == "cifar100" else 10
+        net = models.build(self.config.model, classes, self.config.shortcut, fused)
+        return net.eval(), load_weights(self.path / WEIGHTS, net)
+
+
+def read_run(path: Path) -> Run | None:
+    """The run in directory `path`; None if there is none, or it is not finished."""
+    try:
+        config = Config(**json.loads((path / "config.json").read_text()))
+        with open(path / "metrics.csv", newline="") as file:
+            rows = [
+                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
+            ]
+    except FileNotFoundError:
+        return None
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"{path}: not the record of a training run ({error})") from None
+    for row in rows:
+        row.update({name: int(row[name]) for name in ("epoch", "step")})
+    # The first row tells how many steps an epoch has, if there is more than one epoch at all.
+    if not rows or rows[-1]["step"] < config.total_steps(rows[0]["step"]):
+        return None
+    return Run(path, config, rows)
+
+
+def mean_and_std(values: list[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation, which a single value does not have."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None

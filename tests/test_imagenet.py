@@ -124,7 +124,9 @@ class TestNames:
         Config(model="vgg16", dataset="shapes", image_size=224)
         with pytest.raises(ValueError, match="vgg16 is for images of 224 x 224 .* 32 x 32"):
             Config(model="vgg16")
-        with pytest.raises(ValueError, match="bf16 is for the CIFAR networks: resnet18"):
+        with pytest.raises(
+            ValueError, match="bf16 is for the resnets and plain nets for CIFAR: resnet18"
+        ):
             Config(model="resnet18", precision="bf16")
 
 

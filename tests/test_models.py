@@ -10,6 +10,7 @@ from minires import Tensor, models, no_grad, use
 from minires import functional as F
 from minires.interop import load_torch_state_dict, to_torch_state_dict
 from minires.models import BasicBlock, CifarResNet
+from minires.training import Config
 
 PARAMETERS = {
     "resnet20": 269_722,
@@ -94,6 +95,87 @@ def test_blocks_are_fused_where_a_backend_has_a_kernel_for_it(monkeypatch):
         called.clear()
         models.build("resnet8", shortcut="B", fused=True)(images())
         assert len(called) == 1  # the other two have a projection
+
+
+class TestVGG8:
+    def test_it_has_the_parameters_of_its_eight_layers(self):
+        pairs = [(3, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64), (64, 64)]
+        filters_and_norms = sum(9 * c_in * c_out + 2 * c_out for c_in, c_out in pairs)
+        net = models.vgg8()
+        assert net.num_parameters() == filters_and_norms + 64 * 10 + 10 == 109_946
+        assert sum(p.ndim > 1 for p in net.parameters()) == net.depth == 8
+        assert models.parse_name("vgg8") == ("vgg", 8) and not models.is_for_imagenet("vgg8")
+
+    @pytest.mark.parametrize("size", [4, 5, 32, 33])
+    def test_any_image_size_gives_logits_and_gradients(self, size):
+        models.check_image_size("vgg8", size)
+        net = models.build("vgg8", num_classes=3)
+        logits = net(images(2, size))
+        assert logits.shape == (2, 3) and logits.dtype == np.float32
+        F.cross_entropy(logits, np.array([0, 2])).backward()
+        for name, parameter in net.named_parameters():
+            assert np.isfinite(parameter.grad).all() and parameter.grad.any(), name
+
+    @pytest.mark.parametrize("name", BACKENDS)
+    def test_it_is_the_same_on_every_backend(self, name):
+        net, x = models.vgg8().double(), images(3, 12, np.float64)
+        reference = net(x).numpy()
+        with use(name):
+            np.testing.assert_allclose(net(x).numpy(), reference, rtol=1e-8, atol=1e-10)
+
+    def test_it_has_neither_shortcuts_nor_bottlenecks_nor_blocks(self):
+        with pytest.raises(ValueError, match="vgg8 has no shortcuts, so no option A"):
+            models.build("vgg8", shortcut="A")
+        with pytest.raises(ValueError, match="vgg8 has no bottlenecks"):
+            models.build("vgg8", stride_in_3x3=True)
+        with pytest.raises(ValueError, match="vgg8 has no blocks"):
+            models.build("vgg8", recompute=True)
+        with pytest.raises(ValueError, match="bf16 is for the resnets and plain nets .*: vgg8"):
+            Config(model="vgg8", precision="bf16")
+
+    @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+    def test_it_computes_and_differentiates_as_pytorchs(self, training):
+        torch = pytest.importorskip("torch", reason="parity with PyTorch needs PyTorch")
+        rng = np.random.default_rng(0)
+        ours = models.vgg8().double().train(training)
+        state = {n: v + rng.uniform(0, 0.2, v.shape) for n, v in ours.state_dict().items()}
+        ours.load_state_dict(state)
+        theirs = torch_vgg8(torch).double().train(training)
+        named = dict(zip(ours.state_dict(), theirs_in_our_order(theirs), strict=True))
+        with torch.no_grad():
+            for name, value in to_torch_state_dict(state).items():
+                named[name].copy_(torch.tensor(value))
+        x = images(3, 13, np.float64)
+        x_torch = torch.tensor(x.data.transpose(0, 3, 1, 2))
+        logits, logits_torch = ours(x), theirs(x_torch)
+        cotangent = rng.standard_normal(logits.shape)
+        logits.backward(cotangent)
+        logits_torch.backward(torch.tensor(cotangent))
+        np.testing.assert_allclose(logits.data, logits_torch.detach().numpy(), rtol=1e-9)
+        gradients = {name: named[name].grad for name, _ in ours.named_parameters()}
+        for name, gradient in load_torch_state_dict(gradients).items():
+            own = dict(ours.named_parameters())[name].grad
+            np.testing.assert_allclose(own, gradient, rtol=1e-8, atol=1e-10)
+
+
+def torch_vgg8(torch):
+    """vgg8 in PyTorch, under names of its own."""
+    layers, c_in = [], 3
+    for width in (16, 16, "M", 32, 32, "M", 64, 64, 64):
+        if width == "M":
+            layers.append(torch.nn.MaxPool2d(2))
+            continue
+        layers.append(torch.nn.Conv2d(c_in, width, 3, padding=1, bias=False))
+        layers += [torch.nn.BatchNorm2d(width), torch.nn.ReLU()]
+        c_in = width
+    pool = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    return torch.nn.Sequential(*layers, *pool, torch.nn.Linear(64, 10))
+
+
+def theirs_in_our_order(theirs) -> list:
+    """Parameters first, then running statistics: the order of our state dict."""
+    buffers = [b for name, b in theirs.named_buffers() if "num_batches" not in name]
+    return [*theirs.parameters(), *buffers]
 
 
 class TestForward:

@@ -129,9 +129,20 @@ def test_the_command_line_prints_the_table(capsys):
     assert "16 x 16 pixels" in out and "layer2.0.shortcut.0" in out
 
 
+def test_vgg8_is_shown_at_the_size_of_cifar(capsys):
+    assert main(["info", "--model", "vgg8"]) == 0
+    out = capsys.readouterr().out
+    assert "vgg8, images of 32 x 32 pixels" in out and "features.6" in out
+    # 32 x 32, 16 x 16 and 8 x 8 pixels; the classifier
+    first, second, third = 3 * 16 + 16 * 16, 16 * 32 + 32 * 32, 32 * 64 + 2 * 64 * 64
+    expected = 9 * (1024 * first + 256 * second + 64 * third) + 64 * 10
+    assert f"({expected:,})" in out and "109,946" in out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("--model vgg8 --shortcut A", "vgg8 has no shortcuts"),
         ("--model vgg16 --image-size 32", "vgg16 is for images of 224 x 224"),
         ("--model resnet21", "no network is named 'resnet21'"),
         ("--model alexnet --shortcut A", "alexnet has no shortcuts"),

@@ -59,8 +59,12 @@ class Contestant:
         """Raise a sentence if there is no such network, or no such engine on this machine."""
         models.check_image_size(self.model, SIZE)
         if self.torch_variant:
-            if models.is_for_imagenet(self.model):
-                raise ValueError(f"PyTorch is timed with the CIFAR networks, not with {self.model}")
+            kind, _ = models.parse_name(self.model)
+            if models.is_for_imagenet(self.model) or kind == "vgg":
+                raise ValueError(
+                    f"PyTorch is timed with the resnets and plain nets for CIFAR, not with "
+                    f"{self.model}"
+                )
             if self.torch_variant not in TORCH_VARIANTS:
                 raise ValueError(f"PyTorch is timed as {', '.join(TORCH_VARIANTS)}")
             if importlib.util.find_spec("torch") is None:

@@ -29,9 +29,10 @@ from minires.models.catalogue import (
     resnet110,
     resnet152,
     resnet1202,
+    vgg8,
     vgg16,
     vgg19,
 )
 from minires.models.cifar import CifarResNet
 from minires.models.imagenet import Bottleneck, ImageNetResNet
-from minires.models.vgg import VGG, AlexNet
+from minires.models.vgg import VGG, AlexNet, CifarVGG

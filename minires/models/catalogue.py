@@ -5,7 +5,7 @@ import re
 from minires import nn
 from minires.models.cifar import CifarResNet
 from minires.models.imagenet import BLOCKS, ImageNetResNet
-from minires.models.vgg import CONVOLUTIONS, VGG, AlexNet
+from minires.models.vgg import CONVOLUTIONS, VGG, AlexNet, CifarVGG
 
 IMAGENET = {
     **{f"resnet{depth}": ("resnet", depth) for depth in BLOCKS},
@@ -16,9 +16,11 @@ IMAGENET = {
 }
 """Name -> (kind, depth) of the networks for ImageNet; all others are for CIFAR."""
 
+CIFAR_VGG = f"vgg{CifarVGG.depth}"
+
 NAMES = (
     "resnetD and plainD with D = 6n + 2 layers for CIFAR (resnet8, resnet14, resnet20, resnet32, "
-    "resnet44, resnet56, resnet110, resnet1202, plain20, ...), and for ImageNet "
+    f"resnet44, resnet56, resnet110, resnet1202, plain20, ...) and {CIFAR_VGG}, and for ImageNet "
     + ", ".join(IMAGENET)
 )
 
@@ -37,6 +39,7 @@ def build(
     ----------
     name : str
         For CIFAR ``resnetD`` or ``plainD`` with D = 6n + 2 layers: resnet8, resnet20, plain56, ...;
+        and ``vgg8``, a small net in the style of VGG to compare with them;
         for ImageNet ``resnet18``, ``34``, ``50``, ``101``, ``152``, ``plain18``, ``plain34``,
         ``vgg16``, ``vgg19``, ``alexnet``. 50 and 152 are also 6n + 2: ``resnet50`` and
         ``resnet152`` are those for ImageNet, `CifarResNet(8)` and `CifarResNet(25)` the others.
@@ -73,6 +76,8 @@ def build(
         check_recompute(name)
     if num_classes is None:
         num_classes = 1000 if is_for_imagenet(name) else 10
+    if name == CIFAR_VGG:
+        return CifarVGG(num_classes, fused)
     if kind == "vgg":
         return VGG(depth, num_classes)
     if kind == "alexnet":
@@ -91,6 +96,8 @@ def parse_name(name: str) -> tuple[str, int]:
     """
     if name in IMAGENET:
         return IMAGENET[name]
+    if name == CIFAR_VGG:
+        return "vgg", CifarVGG.depth
     match = re.fullmatch(r"(resnet|plain)([1-9]\d*)", name)
     depth = int(match[2]) if match else 0
     if depth < 8 or depth % 6 != 2:
@@ -112,10 +119,10 @@ def image_size(name: str) -> int:
 def check_image_size(name: str, size: int) -> None:
     """Raise a ValueError if the network `build(name)` cannot take images of size x size pixels."""
     kind, _ = parse_name(name)
-    if kind in ("vgg", "alexnet") and size != image_size(name):
+    if is_for_imagenet(name) and kind in ("vgg", "alexnet") and size != image_size(name):
         raise ValueError(
             f"{name} is for images of {image_size(name)} x {image_size(name)} pixels only, but "
-            f"these have {size} x {size}; a resnet or a plain net takes any size"
+            f"these have {size} x {size}; a resnet, a plain net or {CIFAR_VGG} takes any size"
         )
 
 
@@ -156,6 +163,7 @@ resnet101 = _named("resnet101")
 resnet152 = _named("resnet152")
 plain18 = _named("plain18")
 plain34 = _named("plain34")
+vgg8 = _named("vgg8")
 vgg16 = _named("vgg16")
 vgg19 = _named("vgg19")
 alexnet = _named("alexnet")

@@ -58,10 +58,12 @@ class CifarResNet(nn.Module):
         rest = (BasicBlock(channels, channels, 1, *how) for _ in range(n - 1))
         return nn.Sequential(first, *rest)
 
-    def forward(self, x):
+    def features(self, x):
+        """The last feature map: x (N, H, W, 3) to (N, H / 4, W / 4, 64), halves rounded up."""
         x = conv_norm_relu(self.conv1, self.bn1, x, self.fused)
         if self.recompute and self.training:
-            x = run_recomputing([*self.layer1, *self.layer2, *self.layer3], x)
-        else:
-            x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(F.global_avg_pool2d(x))
+            return run_recomputing([*self.layer1, *self.layer2, *self.layer3], x)
+        return self.layer3(self.layer2(self.layer1(x)))
+
+    def forward(self, x):
+        return self.linear(F.global_avg_pool2d(self.features(x)))

@@ -1,10 +1,13 @@
 """Nets before the ResNets: VGG, the paper's yardstick, and AlexNet, for scale.
 
 Both are convolutions ("features"), then linear layers with dropout ("classifier"); the names of the
-parts are torchvision's. The first linear layer is tied to the size of the image.
+parts are torchvision's. The first linear layer is tied to the size of the image. `CifarVGG` is a
+VGG of our own at the scale of CIFAR, to stand beside the CIFAR ResNets: no net of the literature.
 """
 
+from minires import functional as F
 from minires import nn
+from minires.models.blocks import conv_norm_relu
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Depth -> 3x3 convolutions of each stage (Simonyan & Zisserman 2014, table 1, D and E)."""
@@ -91,6 +94,61 @@ class VGG(FeaturesAndClassifier):
             nn.Dropout(),
             nn.Linear(HIDDEN, num_classes),
         )
+
+
+CIFAR_STAGES = ((16, 16), (32, 32), (64, 64, 64))
+"""Channels of the 3x3 convolutions of each stage of `CifarVGG`: as wide as a CIFAR ResNet's."""
+
+
+class ConvNormReLU(nn.Module):
+    """3x3 convolution, batch norm, ReLU: (N, H, W, in_channels) to (N, H, W, out_channels).
+
+    `fused`: as one operation or as two, see `minires.models.BasicBlock`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, fused: bool | None = None):
+        super().__init__()
+        self.fused = fused
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x):
+        return conv_norm_relu(self.conv, self.bn, x, self.fused)
+
+
+class CifarVGG(nn.Module):
+    """Eight weighted layers in the style of VGG, for small images of any size from 4 pixels on.
+
+    Stages of 3x3 convolutions with 16, 32 and 64 channels, max pooling between them where a CIFAR
+    ResNet has stride 2, and its end: global average pool, linear classifier. Unlike VGG it has
+    batch norm, so that it trains at the same learning rates.
+
+    Parameters
+    ----------
+    num_classes : int
+    fused : bool, optional
+        See `ConvNormReLU`.
+
+    Input (N, H, W, 3), output logits (N, num_classes). `features` is the part before the pool:
+    (N, H, W, 3) to (N, H / 4, W / 4, 64), halves rounded down.
+    """
+
+    depth = sum(map(len, CIFAR_STAGES)) + 1
+
+    def __init__(self, num_classes: int = 10, fused: bool | None = None):
+        super().__init__()
+        layers, channels = [], 3
+        for widths in CIFAR_STAGES:
+            if layers:
+                layers.append(nn.MaxPool2d(2))
+            for width in widths:
+                layers.append(ConvNormReLU(channels, width, fused))
+                channels = width
+        self.features = nn.Sequential(*layers)
+        self.linear = nn.Linear(channels, num_classes)
+
+    def forward(self, x):
+        return self.linear(F.global_avg_pool2d(self.features(x)))
 
 
 class AlexNet(FeaturesAndClassifier):

@@ -90,10 +90,11 @@ class Config:
         models.check_image_size(self.model, self.image_size)
         if self.recompute:
             models.check_recompute(self.model)
-        if self.precision in HALF and models.is_for_imagenet(self.model):
+        kind, _ = models.parse_name(self.model)
+        if self.precision in HALF and (models.is_for_imagenet(self.model) or kind == "vgg"):
             raise ValueError(
-                f"precision {self.precision} is for the CIFAR networks: {self.model} has "
-                f"operations that keep images in float32 only"
+                f"precision {self.precision} is for the resnets and plain nets for CIFAR: "
+                f"{self.model} has operations that keep images in float32 only"
             )
         if self.schedule not in ("step", "cosine", "one-cycle", "constant"):
             raise ValueError(

@@ -30,7 +30,8 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     -------
     dict
         The content of the JSON file: what was measured ("rows", "finding"), under which budget,
-        from which networks, by which command, when, on which machine.
+        from which networks, by which command, when and on which machine it was measured (the
+        networks may have been trained before and elsewhere).
 
     Raises
     ------
@@ -58,7 +59,7 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
         "budget": setting.budget,
         "budget_meaning": setting.meaning,
         "finding": experiment.finding(rows),
-        "rows": rows,
+        "rows": _rounded(rows),
         "networks": [_origin(run) for run in runs],
         "command": command,
         "date": datetime.date.today().isoformat(),
@@ -78,6 +79,15 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     print(f"{content['finding']}\n(budget {setting.budget}: {setting.meaning})")
     print(f"written: {path}.json, {path}.png")
     return content
+
+
+def _rounded(value):
+    """Numbers with six digits, which is more than any of them means."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _origin(run: Run) -> dict:

@@ -125,7 +125,8 @@ def run_recomputing(blocks: Sequence[nn.Module], x):
     further stage of a CIFAR network has arrays of half the size, so all of its segments' inputs
     and the last segment together need less. L is rounded up for their sake. ResNet-110 has 54
     blocks, 3 in a segment, and holds 6 + 9 arrays instead of 94. (Chen et al. 2016, section 4.2,
-    has sqrt(N), of layers that save one array each.)
+    has sqrt(N), of layers that save one array each.) With 1, 2, ..., 6 blocks its training at batch
+    128 (backend numba, float32) took 546, 462, 462, 480, 508, 548 MiB.
 
     The last segment is an ordinary one: backward begins there, with everything still at hand.
     """

@@ -1,0 +1,76 @@
+"""minires eval: the test accuracy of saved weights."""
+
+import argparse
+
+from minires import backend, data, models
+from minires.commands.options import DEFAULTS, common_options
+from minires.data import Normalization
+from minires.data.normalization import NAMES as NORMALIZATIONS
+from minires.interop import load_torch_state_dict
+from minires.training import evaluate
+from minires.training.loop import bar_settings
+from minires.training.weights import read_arrays
+
+
+def evaluate_weights(
+    weights: str,
+    torch_layout: bool = False,
+    normalization: str | None = None,
+    download: bool = True,
+    batch_size: int = 256,
+    **given,
+) -> None:
+    """minires eval: what is not given of model, data set and so on, the weight file says."""
+    from tqdm import tqdm
+
+    backend.use(given.get("backend", "auto"))
+    backend.set_precision(given.get("precision", "auto"))
+    arrays, metadata = (
+        (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(weights)
+    )
+    noted = {name: metadata[name] for name in ("model", "shortcut", "dataset") if name in metadata}
+    noted |= {"image_size": int(metadata.get("image_size", 32))}
+    options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
+    if "model" not in options:
+        raise ValueError(f"{weights} does not say which network it belongs to; give --model")
+    models.check_image_size(options["model"], options["image_size"])
+    norm = Normalization.from_metadata(metadata)
+    if norm is None and normalization is None:
+        raise ValueError(
+            f"{weights} does not say how its inputs were normalised; give --normalization "
+            f"{'|'.join(NORMALIZATIONS)}"
+        )
+    train_set, test_set, note = data.load(
+        options["dataset"], options["data_dir"], download, options["image_size"]
+    )
+    if normalization is not None:
+        norm = Normalization.make(normalization, train_set.images)
+    net = models.build(options["model"], len(test_set.classes), options["shortcut"])
+    net.load_state_dict(arrays)
+    print(f"data      {note}, {len(test_set):,} test images")
+    print(f"model     {options['model']}, {net.num_parameters():,} parameters, from {weights}")
+    print(f"inputs    normalised {norm.name}")
+    print(f"backend   {backend.current()}", flush=True)
+    with tqdm(total=len(test_set), unit="image", leave=False, **bar_settings()) as bar:
+        loss, accuracy = evaluate(net, test_set, norm, batch_size, bar.update)
+    right = round(accuracy * len(test_set))
+    print(f"test accuracy {100 * accuracy:.2f} % ({right:,} of {len(test_set):,}), loss {loss:.4f}")
+
+
+def add(commands) -> None:
+    """The command's options."""
+    p = commands.add_parser(
+        "eval",
+        help="test accuracy of saved weights",
+        description="Test accuracy of saved weights. Files of `minires train` say themselves which "
+        "network, data set and normalisation they belong to.",
+        argument_default=argparse.SUPPRESS,
+    )
+    in_file = dict.fromkeys(("model", "shortcut", "dataset", "image_size"), "what the file says")
+    p.set_defaults(command=evaluate_weights)
+    common_options(p, DEFAULTS | in_file | {"batch_size": 256})
+    p.add_argument("--weights", required=True, metavar="FILE", help="a .safetensors file")
+    p.add_argument(
+        "--torch-layout", action="store_true", help="PyTorch's names and layout (also .pt, .pth)"
+    )
+    p.add_argument("--normalization", choices=NORMALIZATIONS, help="if the file does not say it")

@@ -1,0 +1,102 @@
+"""minires train: a training run."""
+
+import argparse
+from pathlib import Path
+
+from minires.commands.options import DEFAULTS, common_options, option
+from minires.data.normalization import NAMES as NORMALIZATIONS
+from minires.training import Config, Trainer, checkpoint
+
+
+def train(resume: bool, download: bool, **settings) -> None:
+    """minires train. `settings` were given; a resumed run has the others from its checkpoint."""
+    if "out" not in settings:
+        settings["out"] = _default_out(DEFAULTS | settings, resume)
+    saved = checkpoint.read(Path(settings["out"])) if resume else None
+    config = Config(**((saved.config if saved else {}) | settings))
+    trainer = Trainer(config, resume, download)
+    config = trainer.config
+    images, epochs = len(trainer.loader.dataset), trainer.total / len(trainer.loader)
+    print(f"data      {trainer.data_note}")
+    print(f"          {images:,} training, {len(trainer.test_set):,} test images")
+    print(f"model     {config.model}, {trainer.model.num_parameters():,} parameters")
+    print(f"backend   {config.backend}" + ", steps as a graph" * (trainer.graphed is not None))
+    print(
+        f"length    {trainer.total:,} iterations of {config.batch_size} images, {epochs:.1f} epochs"
+    )
+    if config.epochs is None and config.steps is None:
+        print("          (shorter with --epochs or --steps)")
+    print(f"results   {config.out}", flush=True)
+    if trainer.resumed:
+        print(f"resumed   at iteration {trainer.step:,}", flush=True)
+    elif resume:
+        print(f"resumed   nothing: no checkpoint in {config.out}, so from the start", flush=True)
+    try:
+        last = trainer.run()
+    except KeyboardInterrupt:
+        print(f"stopped; go on from the last checkpoint with --resume --out {config.out}")
+        raise
+    print(
+        f"done: test accuracy {100 * last['test_acc']:.2f} % on {config.dataset} "
+        f"after {last['step']:,} iterations (best {100 * trainer.best:.2f} %)"
+    )
+
+
+def _default_out(settings: dict, resume: bool) -> str:
+    """runs/MODEL-DATASET (runs/MODEL for auto), numbered from the second such run on."""
+    dataset = "" if settings["dataset"] == "auto" else f"-{settings['dataset']}"
+    base = f"runs/{settings['model']}{dataset}"
+    number = 1
+    while Path(base if number == 1 else f"{base}-{number}").exists():
+        number += 1
+    if resume:  # the last one there is
+        number = max(number - 1, 1)
+    return base if number == 1 else f"{base}-{number}"
+
+
+def add(commands) -> None:
+    """The command's options."""
+    p = commands.add_parser(
+        "train",
+        help="train a network",
+        description="Train a network. The defaults are the recipe of the paper, section 4.2. A "
+        "resumed run has its settings from its checkpoint.",
+        argument_default=argparse.SUPPRESS,  # to know what was given, from what was not
+    )
+    p.set_defaults(command=train, resume=False, download=True)
+    common_options(p, DEFAULTS)
+    p.add_argument("--out", help="directory of the results (runs/MODEL-DATASET)")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    option(p, "--epochs", int, "passes over the training set (as many as 64,000 iterations)")
+    option(p, "--steps", int, "iterations, instead of --epochs")
+    option(p, "--train-size", int, "use the first training images only")
+    option(p, "--test-size", int, "use the first test images only")
+    option(p, "--seed", int, "of weights, order and augmentation")
+    option(p, "--lr", float, "learning rate")
+    option(p, "--schedule", str, "", choices=("step", "cosine", "one-cycle", "constant"))
+    option(p, "--warm-up", int, "iterations at 0.01 first (400 from 110 layers on, else 0)")
+    option(p, "--momentum", float, "")
+    p.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
+    option(p, "--weight-decay", float, "")
+    p.add_argument(
+        "--no-decay-norm-bias",
+        dest="decay_norm_bias",
+        action="store_false",
+        help="spare batch norm and biases from weight decay",
+    )
+    option(p, "--clip-grad-norm", float, "scale gradients down to this joint norm")
+    option(p, "--label-smoothing", float, "share of the target spread over all classes")
+    p.add_argument("--no-augment", dest="augment", action="store_false", help="no crops and flips")
+    option(p, "--normalization", str, "", choices=NORMALIZATIONS)
+    option(p, "--checkpoint-every", int, "iterations; also at the end of each epoch")
+    p.add_argument(
+        "--graph",
+        action=argparse.BooleanOptionalAction,
+        help="replay steps as one CUDA graph: on a GPU or the emulator (default: on a GPU)",
+    )
+    p.add_argument(
+        "--recompute",
+        action=argparse.BooleanOptionalAction,
+        help="keep only every few blocks' input and compute the rest anew in backward: less "
+        "memory, about a third more time, the same bits",
+    )

@@ -98,9 +98,11 @@ class Checkpoint(Function):
                 f"minires.backend.generator() alone, and none of its parameters or buffers may "
                 f"change in between"
             )
-        last, gradients = y.grad_fn, {y: dy} if y.requires_grad else {}
-        del y  # its memory is free as soon as the last operation has been walked
-        if last is not None:
+        last = y.grad_fn
+        if last is None:
+            gradients = {y: dy} if y.requires_grad else {}
+        else:
+            del y  # so that its memory is free when the last operation has been walked
             gradients = leaf_gradients(last, dy)
         if strangers := gradients.keys() - set(inputs):
             raise RuntimeError(

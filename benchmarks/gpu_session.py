@@ -330,15 +330,19 @@ def copied_per_second(tiny: bool) -> float:
 
 
 def train(session: Session, engine: str, tiny: bool, data_dir: str) -> None:
-    """The paper's recipe for each network and seed, resumed until it is finished."""
+    """The paper's recipe for each network and seed, resumed until it is finished.
+
+    The runs lie where `minires reproduce --budget full --out` (the session's directory) finds them.
+    """
     runs = [(network, 0) for network in TRAINED] + [
         (n, s) for s in range(1, 5) for n in TRAINED[:5]
     ]
+    runs.append(("resnet1202", 0))
     small = ["--dataset", "shapes", "--image-size", "8", "--steps", "3", "--batch-size", "4"]
     small += ["--train-size", "12", "--test-size", "4"]
     whole = ["--dataset", "cifar10", "--data-dir", data_dir, "--no-download"]
     for network, seed in [("resnet8", 0)] if tiny else runs:
-        out = session.path.parent / f"{network}-seed{seed}"
+        out = session.path.parent / "runs" / f"{network}-seed{seed}"
         command = [
             sys.executable,
             "-m",
@@ -349,6 +353,7 @@ def train(session: Session, engine: str, tiny: bool, data_dir: str) -> None:
             "--seed",
             str(seed),
         ]
+        out.parent.mkdir(parents=True, exist_ok=True)
         command += ["--backend", engine, "--out", str(out), "--resume", *(small if tiny else whole)]
 
         def finish(command=command, out=out):

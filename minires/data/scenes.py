@@ -1,9 +1,11 @@
 """Scenes of several shapes, with a box around each: a built-in set for detection.
 
 The ten classes of `shapes.py`, one to four of them in an image, each of its own size and colour, on
-the same cluttered background. Boxes hardly overlap, so that every shape can be seen. As with
-`load_shapes`, nothing is downloaded, and the same arguments give the same bytes on every machine
-(`drawing.py` says how).
+a background like theirs. Boxes hardly overlap, so that every shape can be seen; but there are more
+small discs and strokes behind the shapes, some strokes run over them, there is more noise, and a
+shape's colour may come close to the background's: with the clutter of `load_shapes` a small network
+found nearly all of them after seconds of training. As there, nothing is downloaded, and the same
+arguments give the same bytes on every machine (`drawing.py` says how).
 
 How a shape gets its place
 --------------------------
@@ -17,7 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from minires.data.dataset import DataError
-from minires.data.drawing import Draws, cluttered, far_colour, finished, paint, pixel_grid, surface
+from minires.data.drawing import (
+    Draws,
+    far_colour,
+    finished,
+    paint,
+    paint_blob,
+    paint_stroke,
+    pixel_grid,
+    surface,
+)
 from minires.data.outlines import CLASSES, posed_distance
 from minires.data.shapes import STRETCH, TILT, checked
 
@@ -28,7 +39,10 @@ MOST_SHAPES = 8
 _CHUNK = 64
 
 _SIDE = (0.17, 0.30)  # square root of a shape's area, as a share of the image side
-_LARGEST_BLOB = 0.07  # radius of the discs behind the shapes; a circle has at least 0.096
+_COLOURS = 3  # a shape gets the one of so many that is farthest from the background's
+_BLOBS, _STROKES, _STROKES_IN_FRONT = 8, 3, 3  # distractors, behind the shapes and before them
+_LARGEST_BLOB = 0.07  # radius; a circle has at least 0.096, so that no blob looks like one
+_NOISE = 0.10
 _PLACES = 12  # random places, of which the emptiest is taken
 _OVERLAP = 0.05  # of two boxes, as a share of the smaller one: at most
 
@@ -42,8 +56,8 @@ class Scenes:
     images : numpy.ndarray, uint8, shape (N, S, S, 3)
         RGB, channels last, 0 to 255.
     boxes : tuple of N numpy.ndarray, float32, shape (n, 4)
-        For each image x0, y0, x1, y1 in pixels: the pixels that belong to the object are those of
-        the columns x0 to x1 - 1 and the rows y0 to y1 - 1, counted from the upper left corner.
+        For each image x0, y0, x1, y1 in pixels: an object reaches from column x0 to column x1 - 1
+        and from row y0 to row y1 - 1, counted from the upper left corner.
     labels : tuple of N numpy.ndarray, int64, shape (n,)
         Class indices, 0 to ``len(classes) - 1``, of the same objects.
     classes : tuple of str
@@ -148,7 +162,7 @@ def _add_shapes(
     distance = posed_distance(labels, x - across, y + down, *pose)
     placed = overlap <= _OVERLAP
     distance[~placed] = np.inf
-    paint(image, distance, surface(draws, far_colour(draws, colour), x, y))
+    paint(image, distance, surface(draws, far_colour(draws, colour, _COLOURS), x, y))
     return (boxes + np.tile(move, 2)) * placed[:, None], labels
 
 
@@ -157,7 +171,11 @@ def _draw(bits: np.random.PCG64, count: int, most: int, size: int) -> tuple:
     draws = Draws(bits, count)
     x, y = pixel_grid(count, size)
     colour = draws.uniform(0, 1, 3)
-    image = cluttered(draws, colour, x, y, _LARGEST_BLOB)
+    image = surface(draws, colour, x, y)
+    for _ in range(_BLOBS):
+        paint_blob(draws, image, x, y, _LARGEST_BLOB)
+    for _ in range(_STROKES):
+        paint_stroke(draws, image, x, y)
     numbers = 1 + (draws.uniform(0, 1)[:, 0, 0, 0] * np.float32(most)).astype(np.int64)
     boxes, labels = np.zeros((count, most, 4), np.int64), np.zeros((count, most), np.int64)
     for i in range(most):
@@ -168,9 +186,11 @@ def _draw(bits: np.random.PCG64, count: int, most: int, size: int) -> tuple:
                 Draws(bits, len(members)), part, colour[members], boxes[members, :i]
             )
             image[members] = part
+    for _ in range(_STROKES_IN_FRONT):
+        paint_stroke(draws, image, x, y)
     there = boxes[:, :, 2] > 0
     return (
-        finished(draws, image),
+        finished(draws, image, _NOISE),
         [own[mask].astype(np.float32) for own, mask in zip(boxes, there, strict=True)],
         [own[mask] for own, mask in zip(labels, there, strict=True)],
     )

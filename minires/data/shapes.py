@@ -19,7 +19,16 @@ import operator
 import numpy as np
 
 from minires.data.dataset import DataError, Dataset
-from minires.data.drawing import Draws, cluttered, far_colour, finished, paint, pixel_grid, surface
+from minires.data.drawing import (
+    Draws,
+    far_colour,
+    finished,
+    paint,
+    paint_blob,
+    paint_stroke,
+    pixel_grid,
+    surface,
+)
 from minires.data.outlines import CLASSES, posed_distance
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 64
@@ -32,7 +41,10 @@ _SIDE = (0.46, 0.58)  # square root of the shape's area
 _SHIFT = 0.05  # the centre is at most this far from the middle, along x and along y
 TILT = 0.12  # tangent of half the largest angle by which a shape leans: 14 degrees
 STRETCH = 0.10  # width over height is up to this share away from one
-_LARGEST_BLOB = 0.11  # radius of the discs behind the shape
+_COLOURS = 10  # the shape gets the one of so many that is farthest from the background's
+_BLOBS, _STROKES = 2, 1  # distractors, behind the shape
+_LARGEST_BLOB = 0.11  # radius
+_NOISE = 0.04
 
 
 def _shape_distance(draws: Draws, labels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -49,10 +61,14 @@ def _draw(draws: Draws, labels: np.ndarray, size: int) -> np.ndarray:
     """One image per label: uint8, (len(labels), size, size, 3)."""
     x, y = pixel_grid(len(labels), size)
     background = draws.uniform(0, 1, 3)
-    image = cluttered(draws, background, x, y, _LARGEST_BLOB)
-    inside = surface(draws, far_colour(draws, background), x, y)
+    image = surface(draws, background, x, y)
+    for _ in range(_BLOBS):
+        paint_blob(draws, image, x, y, _LARGEST_BLOB)
+    for _ in range(_STROKES):
+        paint_stroke(draws, image, x, y)
+    inside = surface(draws, far_colour(draws, background, _COLOURS), x, y)
     paint(image, _shape_distance(draws, labels, x, y), inside)
-    return finished(draws, image)
+    return finished(draws, image, _NOISE)
 
 
 def _split(count: int, seed: int, stream: int, size: int) -> Dataset:

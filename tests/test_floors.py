@@ -28,6 +28,7 @@ FLOORS = (
     "minires.data",
     "minires.plots",
     "minires.training",
+    "minires.detection",
     "minires.interop",
     "minires.bench",
     "minires.experiments",

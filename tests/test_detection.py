@@ -1,11 +1,14 @@
 """The detector: overlaps, average precision by hand, gradients of its loss, resumed training."""
 
+import hashlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from minires import Tensor, models, nn
+from minires import Tensor, models, nn, use
+from minires.cli import main
 from minires.data import load_scenes
 from minires.detection import (
     THRESHOLDS,
@@ -27,9 +30,11 @@ from minires.detection import (
 )
 from minires.detection.loop import flipped
 from minires.detection.loss import BETA, BOX_WEIGHT
+from minires.experiments import detection as experiment
+from minires.experiments.setting import Budget
 from minires.gradcheck import gradcheck
 from minires.training import TrainingError
-from minires.training.weights import WeightsError, write_arrays
+from minires.training.weights import WeightsError, read_arrays, write_arrays
 
 
 class TestOverlap:
@@ -491,3 +496,81 @@ class TestTraining:
             assert len(one.scores) > 0
             np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4)
             np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+
+
+class TestExperiment:
+    """`minires reproduce detection`."""
+
+    @pytest.fixture(autouse=True)
+    def tiny(self, monkeypatch):
+        recipe = {"steps": 2, "dataset": "shapes", "batch_size": 16, "train_size": 32}
+        budget = Budget("tiny", recipe | {"test_size": 16, "image_size": 16})
+        monkeypatch.setitem(experiment.BUDGETS, "smoke", budget)
+        settings = {"train_size": 16, "test_size": 6, "epochs": 2, "batch_size": 8}
+        monkeypatch.setitem(experiment.DETECTORS, "smoke", settings)
+
+    @staticmethod
+    def reproduce(out, *arguments) -> None:
+        fixed = ["--budget", "smoke", "--backend", "numba", "--out", str(out)]
+        with use("numba"):
+            assert main(["reproduce", "detection", *arguments, *fixed]) == 0
+
+    def test_it_compares_backbones_and_goes_on_where_it_was(self, tmp_path, capsys):
+        self.reproduce(tmp_path, "--seeds", "2")
+        said = capsys.readouterr().out
+        assert all(f"{n} epoch 2/2" in said for n in ("vgg8", "resnet20"))
+        content = json.loads((tmp_path / "detection.json").read_text())
+        assert [(r["model"], r["parameters"], r["runs"]) for r in content["rows"]] == [
+            ("vgg8", 147_263, 2),
+            ("resnet20", 307_039, 2),
+        ]
+        assert (tmp_path / "detection.png").read_bytes().startswith(b"\x89PNG")
+        for row in content["rows"]:
+            assert 0 <= row["map_50_95"] <= row["map_50"] <= 100
+            assert row["map_50_std"] is not None
+            assert np.mean(row["map_at_each_threshold"]) == pytest.approx(row["map_50_95"])
+            begun = tmp_path / "runs" / f"backbone-{row['model']}-seed1" / "last.safetensors"
+            checkpoint = tmp_path / "runs" / f"detector-{row['model']}-seed1" / "checkpoint"
+            digest = hashlib.sha256(begun.read_bytes()).hexdigest()
+            assert digest in read_arrays(checkpoint)[1]["detector"]
+        self.reproduce(tmp_path, "--seeds", "2")
+        assert "epoch" not in capsys.readouterr().out
+        again = json.loads((tmp_path / "detection.json").read_text())
+        assert again["rows"] == content["rows"]
+
+    def test_what_is_measured_is_what_was_found(self, tmp_path, monkeypatch):
+        """A detector that knows the answers of two thirds of the scenes, and is sure."""
+
+        def oracle(detector, scenes, normalization):
+            found = zip(scenes.boxes, np.ones(len(scenes)), scenes.labels, strict=True)
+            known = [Detections(b, np.full(len(b), s), label) for b, s, label in found]
+            return known[:4] + [said()] * 2
+
+        monkeypatch.setattr(experiment, "detect", oracle)
+        self.reproduce(tmp_path, "--model", "vgg8")
+        (row,) = json.loads((tmp_path / "detection.json").read_text())["rows"]
+        _, test = load_scenes(1, 6)
+        labels = [np.concatenate(part) for part in (test.labels, test.labels[:4])]
+        there, known = (np.bincount(part, minlength=10) for part in labels)
+        expected = {c: 100 * k / t for c, k, t in zip(test.classes, known, there, strict=True) if t}
+        assert row["map_50_of_each_class"] == pytest.approx(expected)
+        mean = np.mean(list(expected.values()))
+        assert [row["map_50"], row["map_50_95"]] == pytest.approx([mean, mean])
+        assert row["map_50_std"] is None
+        assert np.array_equal(row["examples"][0]["boxes"], test.boxes[0])
+
+    def test_the_figure_shows_what_was_found(self):
+        _, test = load_scenes(1, 2)
+        row = {"model": "vgg8", "map_50": 90.0, "map_50_std": None}
+        row |= {"map_50_95": 60.0, "map_50_95_std": 2.0}
+        row |= {"scenes": {"test_size": 2, "image_size": 64}}
+        nothing = {"boxes": [], "scores": [], "labels": []}
+        found = {"boxes": test.boxes[0].tolist(), "labels": test.labels[0].tolist()}
+        found["scores"] = [0.9] * len(test.labels[0])
+        pictures = [
+            experiment.figure([row | {"examples": [example, nothing]}], "a title")
+            for example in (nothing, found)
+        ]
+        assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+        assert pictures[0] != pictures[1]
+        assert "vgg8 90.0 and 60.0 (the paper, on COCO: VGG-16 41.5" in experiment.finding([row])

@@ -29,6 +29,7 @@ NAMES = {
     "multicrop": "multicrop",
     "gradnorm": "gradnorm",
     "depth1202": "depth1202",
+    "detection": "detection",
 }
 """Name -> module of each experiment."""
 

@@ -9,7 +9,7 @@ from minires.data import DataError, Scenes, load_scenes, scenes
 from minires.data.scenes import boxes_of
 
 # A promise to every machine and NumPy version, as in test_shapes.py.
-SHA256_OF_SMALL_SET = "668963dfe76d21aebaefae82c6007cf903e7207e4c392ab22a1530cd63b04eb5"
+SHA256_OF_SMALL_SET = "f799b50b3866de38e164007784a5aa470aa37ab257887aa9c486757c9d05cbc5"
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +79,26 @@ def test_the_box_of_a_distance_counts_pixels_that_are_half_covered():
     assert boxes_of(distance).tolist() == [[2, 1, 6, 4], [0, 4, 1, 5]]
 
 
+def patch_mean(image, row: int, column: int) -> np.ndarray:
+    """Colour around a pixel, with less noise: of 3 x 3."""
+    return image[row - 1 : row + 2, column - 1 : column + 2].mean(axis=(0, 1))
+
+
 def test_labels_belong_to_their_boxes(train):
     """A square has its colour at the middle and near the corners, a ring has a hole."""
     gaps = {"square": [], "ring": [], "circle": []}
     for image, boxes, labels in zip(train.images / 255, train.boxes, train.labels, strict=True):
         for (x0, y0, x1, y1), label in zip(boxes.astype(int), labels, strict=True):
             name, row = train.classes[label], (y0 + y1) // 2
-            middle = image[row, (x0 + x1) // 2]
+            middle = patch_mean(image, row, (x0 + x1) // 2)
             if name == "square":
-                gaps[name].append(np.abs(middle - image[y0 + 4, x0 + 4]).sum())
+                gaps[name].append(np.abs(middle - patch_mean(image, y0 + 4, x0 + 4)).sum())
             elif name in gaps:  # a point of the rim
-                gaps[name].append(np.abs(middle - image[row, x0 + (x1 - x0) // 8]).sum())
+                rim = patch_mean(image, row, x0 + (x1 - x0) // 8)
+                gaps[name].append(np.abs(middle - rim).sum())
     # Strokes run over some of them; the colour of a few hardly differs from the background's.
     alike = {name: np.mean(np.array(values) < 0.45) for name, values in gaps.items()}
-    assert alike["square"] > 0.85 and alike["circle"] > 0.85 and alike["ring"] < 0.25
+    assert alike["square"] > 0.75 and alike["circle"] > 0.75 and alike["ring"] < 0.3
 
 
 def test_boxes_hardly_overlap(train):

@@ -39,10 +39,10 @@ MOST_SHAPES = 8
 _CHUNK = 64
 
 _SIDE = (0.17, 0.30)  # square root of a shape's area, as a share of the image side
-_COLOURS = 3  # a shape gets the one of so many that is farthest from the background's
-_BLOBS, _STROKES, _STROKES_IN_FRONT = 8, 3, 3  # distractors, behind the shapes and before them
+_COLOURS = 2  # a shape gets the one of so many that is farthest from the background's
+_BLOBS, _STROKES, _STROKES_IN_FRONT = 8, 3, 4  # distractors, behind the shapes and before them
 _LARGEST_BLOB = 0.07  # radius; a circle has at least 0.096, so that no blob looks like one
-_NOISE = 0.10
+_NOISE = 0.15
 _PLACES = 12  # random places, of which the emptiest is taken
 _OVERLAP = 0.05  # of two boxes, as a share of the smaller one: at most
 

@@ -240,6 +240,13 @@ def load_scenes(
     ------
     DataError
         If an argument is not an integer or out of range.
+
+    Notes
+    -----
+    How hard it is, measured with the detector of `minires.detection`, trained for 14 epochs on
+    2,000 scenes, seed 0: mean average precision on 500 test scenes in percent, at an overlap of 0.5
+    and over 0.5 to 0.95, was 94.0 and 65.0 with vgg8 as backbone, 95.5 and 68.3 with resnet20 (both
+    trained on shapes for 6 epochs before; 2-core CPU, numba, 2026-11-23).
     """
     train_size = checked("load_scenes", "train_size", train_size, 1)
     test_size = checked("load_scenes", "test_size", test_size, 1)

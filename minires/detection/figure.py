@@ -48,6 +48,7 @@ def comparison(
             _draw_scene(axes, scenes, j, own)
             if j == 0:
                 axes.set_ylabel(name, fontsize=10)
+    figure.supxlabel("dashed: what is there; solid: what was found, with its score", fontsize=9)
     figure.suptitle(title, fontsize=11, wrap=True)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
@@ -60,11 +61,10 @@ def _draw_bars(axes, precisions) -> None:
     width = 0.8 / len(names)
     for i, name in enumerate(names):
         values, errors = zip(*(measure[name] for measure in precisions.values()), strict=True)
+        errors = errors if None not in errors else None
         places = np.arange(len(values)) + (i - (len(names) - 1) / 2) * width
         bars = axes.bar(places, values, 0.92 * width, color=f"C{i}", label=name)
-        axes.errorbar(
-            places, values, [e or 0 for e in errors], fmt="none", color="black", capsize=3
-        )
+        axes.errorbar(places, values, errors, fmt="none", color="black", capsize=3)
         axes.bar_label(bars, fmt="%.1f", padding=4, fontsize=8)
     axes.set_xticks(range(len(precisions)), precisions)
     axes.set_ylim(0, 115)

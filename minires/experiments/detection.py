@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from minires.cuda import HALF
 from minires.data import Scenes, load_scenes
 from minires.detection import (
     DetectionConfig,
@@ -121,7 +122,7 @@ def _trained(setting: Setting, run) -> DetectionTrainer:
             out=str(setting.out / "runs" / name),
             seed=config.seed,
             backend=config.backend,
-            precision=config.precision,
+            precision="float32" if config.precision in HALF else config.precision,
             **DETECTORS[setting.budget],
         )
     )

@@ -40,13 +40,13 @@ BUDGETS = {
     "smoke": Budget(
         "a few iterations on a few scenes, to see that everything runs; what comes out means "
         "nothing",
-        {"dataset": "shapes", "steps": 16, "batch_size": 64, "train_size": 512, "test_size": 256},
+        {"dataset": "shapes", "steps": 64, "batch_size": 64, "train_size": 1024, "test_size": 256},
     ),
 }
 DETECTORS = {
     "full": {"train_size": 10_000, "test_size": 2000, "epochs": 60},
     "shortened": {"train_size": 4000, "test_size": 1000, "epochs": 30},
-    "smoke": {"train_size": 128, "test_size": 64, "epochs": 3},
+    "smoke": {"train_size": 256, "test_size": 64, "epochs": 8},
 }
 """Budget -> settings of `DetectionConfig`."""
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,19 @@ import minires as mr
 from minires import experiments, models, nn
 from minires import functional as F
 from minires.cli import main
-from minires.experiments import figure6, gradients, gradnorm, setting, table3_cifar, table6
+from minires.experiments import (
+    depth1202,
+    ensemble,
+    figure6,
+    figure7,
+    gradients,
+    gradnorm,
+    multicrop,
+    queue,
+    setting,
+    table3_cifar,
+    table6,
+)
 from minires.experiments.figure7 import response_std
 from minires.experiments.gradnorm import activation_gradients
 from minires.experiments.predictions import CENTRE, error, probabilities, softmax
@@ -51,6 +65,15 @@ def reproduce(capsys, out, *arguments) -> tuple[int, str, str]:
     status = main([str(word) for word in ("reproduce", *arguments, *options)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def copied(out: Path, to: Path, *names: str, run: str = "resnet8-seed0") -> Path:
+    """Some files of a run under another --out."""
+    path = to / "runs" / run
+    path.mkdir(parents=True)
+    for name in names:
+        (path / name).write_bytes((out / "runs" / run / name).read_bytes())
+    return path
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -142,13 +165,70 @@ def test_a_run_with_other_settings_is_left_alone(out):
         train_all(make(out, ("resnet8",), batch_size=8).trainings(), note=lambda text: None)
 
 
+def test_an_unfinished_run_with_other_settings_is_left_alone(out, tmp_path):
+    """Also by a worker on another machine, whose files would replace it."""
+    pytest.importorskip("distributed")
+    train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
+    other = make(tmp_path, ("resnet8",), batch_size=8).trainings()
+    path = copied(out, tmp_path, "config.json", "checkpoint")
+    before = (path / "checkpoint").read_bytes()
+    with pytest.raises(TrainingError, match=r"other settings: batch_size was 16 and is now 8"):
+        train_all(other, False, "inproc://nobody", lambda text: None)
+    assert (path / "checkpoint").read_bytes() == before and not (path / "metrics.csv").exists()
+
+
+HEAD = "epoch,step,lr,train_loss,train_acc,test_loss,test_acc,seconds,images_per_second\n"
+
+
+@pytest.mark.parametrize(
+    "name, content, sentence",
+    [
+        ("config.json", "{", "config.json: not the settings of a training run"),
+        ("config.json", "[]", "config.json: not the settings of a training run"),
+        ("config.json", '{"steps": 3}', "holds a run with other settings: model was 'resnet20'"),
+        ("metrics.csv", "epoch,lr\n1,2\n", "metrics.csv: not the record of a training run"),
+        ("metrics.csv", HEAD + "1,2,0.1,2.3", "metrics.csv: not the record of a training run"),
+        ("metrics.csv", HEAD + "1,nan" + 7 * ",1", "metrics.csv: not the record of a training run"),
+        ("metrics.csv", HEAD, "the checkpoint of a finished run, but not its whole record"),
+    ],
+)
+def test_a_damaged_record_is_said_in_a_sentence(name, content, sentence, out, tmp_path, capsys):
+    train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
+    path = copied(out, tmp_path, "config.json", "metrics.csv", "checkpoint", "last.safetensors")
+    (path / name).write_text(content)
+    status, _, err = reproduce(capsys, tmp_path, "table6", "--model", "resnet8", "--seeds", 1)
+    assert status == 1 and sentence in err.splitlines()[-1]
+    assert not (tmp_path / "table6.json").exists()
+
+
+def test_data_may_lie_elsewhere_when_it_is_measured(out):
+    train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
+    moved = make(out, ("resnet8",), data_dir="elsewhere").trainings()
+    for trainings, place in ((moved, "elsewhere"), (make(out, ("resnet8",)).trainings(), "data")):
+        (run,) = train_all(trainings, note=lambda text: None)
+        assert run.config.data_dir == place
+
+
+def test_ctrl_c_in_the_last_evaluation_stops_the_queue(tmp_path, monkeypatch):
+    """That run is finished; the next one must not begin."""
+    finish = Trainer._finish_epoch
+
+    def interrupted(trainer, epoch):
+        if trainer.step == trainer.total:
+            os.kill(os.getpid(), signal.SIGINT)
+        finish(trainer, epoch)
+
+    monkeypatch.setattr(Trainer, "_finish_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(make(tmp_path).trainings(), note=lambda text: None)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["plain8-seed0"]
+    assert read_run(tmp_path / "runs" / "plain8-seed0") is not None
+
+
 def test_a_record_without_weights_serves_curves_only(out, tmp_path, capsys):
     """Weights of deep networks are too large for a repository; their curves are not."""
     train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
-    for name in ("config.json", "metrics.csv"):
-        kept = tmp_path / "runs" / "resnet8-seed0" / name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes((out / "runs" / "resnet8-seed0" / name).read_bytes())
+    copied(out, tmp_path, "config.json", "metrics.csv")
     status, said, _ = reproduce(capsys, tmp_path, "table6", "--model", "resnet8", "--seeds", 1)
     assert status == 0 and "1 of 1 networks are trained already" in said
     status, _, err = reproduce(capsys, tmp_path, "figure7", "--model", "resnet8")
@@ -171,11 +251,33 @@ def test_dask_workers_train_what_a_queue_here_would(out, tmp_path):
     assert [run.config.model for run in runs] == list(NETS)
 
 
+def test_dask_workers_are_told_everything_and_what_they_say_is_a_sentence(tmp_path, monkeypatch):
+    """A scheduler may hold another result for the same directory; a worker may lack a package."""
+    distributed = pytest.importorskip("distributed")
+    (training,) = make(tmp_path, ("resnet8",)).trainings()
+
+    def broken(*arguments, **options):
+        raise ModuleNotFoundError("No module named 'numba'")
+
+    monkeypatch.setattr(queue, "TRAINERS", {"plain": broken})
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as other,
+    ):
+        kept = other.submit(dict, metrics="foreign", key=f"train {training.config.out}")
+        with pytest.raises(TrainingError, match=r"resnet8-seed0 on a Dask worker failed: ModuleN"):
+            train_all([training], False, cluster.scheduler_address, lambda text: None)
+        assert kept.result() == {"metrics": "foreign"}
+
+
 def test_a_worker_returns_its_files(out):
-    """For a driver on another machine."""
+    """For a driver on another machine; the record last, which says that the run is finished."""
     (training,) = make(out, ("resnet8",)).trainings()
     files = train(training, download=False)
-    assert {"metrics.csv", "curves.png", "last.safetensors", "config.json"} <= files.keys()
+    assert {"metrics.csv", "curves.png", "last.safetensors", "config.json"} == files.keys()
+    assert list(files)[-1] == "metrics.csv"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +285,7 @@ def test_a_worker_returns_its_files(out):
     [
         (["--model", "resnet50"], "networks for CIFAR, not with resnet50"),
         (["--model", "resnet21"], "no network is named 'resnet21'"),
+        (["--model", "vgg8"], "with networks named plainD and resnetD, not with vgg8"),
         (["--seeds", "0"], "at least one seed"),
         (["--model", "resnet8", "resnet8"], "asked for twice"),
         (["--dask", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"),
@@ -207,31 +310,102 @@ def test_networks_of_different_data_are_not_compared(out, tmp_path, capsys):
     runs = make(out).trainings()
     train_all(runs, note=lambda text: None)
     for training in runs:
-        path = Path(training.config.out)
-        copy = tmp_path / "runs" / path.name
-        copy.mkdir(parents=True)
-        for name in ("config.json", "metrics.csv"):
-            (copy / name).write_bytes((path / name).read_bytes())
-    config = tmp_path / "runs" / "plain8-seed0" / "config.json"
-    config.write_text(config.read_text().replace('"shapes"', '"cifar10"').replace("16,", "32,"))
+        path = copied(out, tmp_path, "config.json", "metrics.csv", run=training.name)
+        if training.config.model == "plain8":
+            text = (path / "config.json").read_text()
+            (path / "config.json").write_text(text.replace('"shapes"', '"cifar10"'))
     status, _, err = reproduce(capsys, tmp_path, "figure6", "--model", *NETS, "--dataset", "auto")
-    assert status == 1 and ("different data" in err or "other settings" in err)
+    assert status == 1 and "trained on different data (cifar10, shapes)" in err
+    assert not (tmp_path / "figure6.json").exists()
+
+
+def test_an_out_that_cannot_be_is_said_before_anything_is_measured(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(depth1202, "measure", None)
+    status, _, err = reproduce(capsys, tmp_path / "file", "depth1202", "--model", "resnet8")
+    assert status == 1 and "File exists" in err
+
+
+def killed(*arguments):
+    os._exit(9)
+
+
+def test_a_step_that_is_killed_for_memory_is_said_in_a_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(depth1202, "steps", killed)
+    status, _, err = reproduce(capsys, tmp_path, "depth1202", "--model", "resnet8")
+    assert status == 1 and "resnet8 with 4 images without checkpointing was killed" in err
 
 
 # What is measured
 
 
-def test_table6_gives_mean_and_standard_deviation_of_the_last_epoch():
-    def run(*accuracies):
-        rows = [{"train_acc": 0.5, "test_acc": a} for a in accuracies]
-        return Run(None, Config(model="resnet20"), rows)
+def finished(*test_accuracies, model="resnet20", dataset="cifar10", **settings) -> Run:
+    """A run with these accuracies after its epochs; in training always 4 percent higher."""
+    rows = [
+        {"step": 10 * epoch, "train_acc": accuracy + 0.04, "test_acc": accuracy, "seconds": 30.0}
+        for epoch, accuracy in enumerate(test_accuracies, 1)
+    ]
+    return Run(None, Config(model=model, dataset=dataset, **settings), rows)
 
-    runs = [run(0.95, 0.91), run(0.92, 0.93)]
-    (row,) = table6.measure(make(None, ("resnet20",), (0, 1)), runs)
+
+def test_table6_gives_mean_and_standard_deviation_of_the_last_epoch():
+    runs = [finished(0.95, 0.91), finished(0.92, 0.93), finished(0.5, model="resnet14")]
+    row, _ = table6.measure(make(None, ("resnet20", "resnet14"), (0, 1)), runs)
     assert row["error"] == pytest.approx(8) and row["std"] == pytest.approx(math.sqrt(2))
+    assert row["errors"] == pytest.approx([9, 7]) and row["train_error"] == pytest.approx(4)
     assert row["best_epoch"] == pytest.approx(6) and row["paper"] == 8.75
-    assert row["parameters"] == 269_722 and row["akamaster"] == 8.27
+    assert row["parameters"] == 269_722 and row["akamaster"] == 8.27 and row["runs"] == 2
     assert mean_and_std([3.0]) == (3.0, None)
+
+
+def test_table6_has_the_numbers_of_the_paper_beside_cifar10_only():
+    assert table6.PAPER == {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
+    (row,) = table6.measure(make(None, ("resnet20",)), [finished(0.6, dataset="cifar100")])
+    assert row["paper"] is None and row["akamaster"] is None
+    assert row["parameters"] == 269_722 + 90 * 65  # of 100 classes
+    with pytest.raises(ValueError, match="with networks named resnetD, not with plain20"):
+        Setting("smoke", ("plain20",), (0,), None, kinds=table6.KINDS)
+
+
+def test_table3_tells_the_options_apart():
+    runs = [
+        finished(accuracy, model=model, shortcut=shortcut, seed=seed)
+        for model, shortcut, accuracies in (
+            ("plain20", None, (0.80, 0.82)),
+            ("resnet20", None, (0.90, 0.92)),
+            ("resnet20", "B", (0.91, 0.93)),
+            ("resnet20", "C", (0.92, 0.94)),
+        )
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    rows = table3_cifar.measure(make(None, ("resnet20",), (0, 1)), runs)
+    assert [row["option"] for row in rows] == ["none", "A", "B", "C"]
+    assert [row["error"] for row in rows] == pytest.approx([19, 9, 8, 7])
+    assert [row["train_error"] for row in rows] == pytest.approx([15, 5, 4, 3])
+    assert [row["std"] for row in rows] == pytest.approx([math.sqrt(2)] * 4)
+    assert [row["paper_imagenet_34_layers"] for row in rows] == [28.54, 25.03, 24.52, 24.19]
+    parameters = [row["parameters"] for row in rows]
+    assert parameters[0] == parameters[1] < parameters[2] < parameters[3]
+
+
+def test_figure6_has_the_curves_of_training_and_test():
+    (row,) = figure6.measure(None, [finished(0.95, 0.91, seed=3)])
+    assert (row["model"], row["seed"], row["iterations"], row["minutes"]) == ("resnet20", 3, 20, 1)
+    errors = [row["train_error"], row["test_error"], row["best_epoch"]]
+    assert errors == pytest.approx([5, 9, 5])
+    assert row["curve"]["step"] == [10, 20]
+    assert row["curve"]["train_error"] == pytest.approx([1, 5])
+    assert row["curve"]["test_error"] == pytest.approx([5, 9])
+
+
+def test_figure6_compares_means_over_the_seeds():
+    rows = [
+        {"model": model, "train_error": error, "test_error": error + 1}
+        for model, errors in (("resnet20", (11.0, 13.0)), ("resnet56", (6.0, 8.0)))
+        for error in errors
+    ]
+    assert figure6.finding(rows).startswith("resnet56 has -5.00 percentage points of training")
+    assert figure6.finding(rows[:2]) == ""  # two seeds are not two depths
 
 
 def test_figure6_says_what_depth_does_to_the_training_error():
@@ -268,6 +442,46 @@ def test_layer_responses_are_those_of_batch_norm_alone():
         assert len(found) == 7
         assert found[:3] == pytest.approx(expected, rel=1e-4)
         assert "forward" not in vars(net.bn1)  # as it was before
+
+
+def test_figure7_measures_a_run_also_of_half_storage(out):
+    """In float32: plain operations, whose results are listened to, have no half storage."""
+    (run,) = train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
+    rows = figure7.measure(None, [run])
+    half = Run(
+        run.path, Config(**{**vars(run.config), "precision": "fp16", "backend": "numpy"}), []
+    )
+    rows += figure7.measure(None, [half])
+    assert rows[0]["std"] == pytest.approx(rows[1]["std"], rel=1e-3)
+    std = rows[0]["std"]
+    assert rows[0]["layers"] == len(std) == 7 and rows[0]["largest_std"] == max(std)
+    assert rows[0]["mean_std"] == pytest.approx(sum(std) / 7)
+    assert rows[0]["median_std"] == pytest.approx(sorted(std)[3])
+
+
+def test_gradnorm_divides_the_first_by_the_last(tmp_path, monkeypatch):
+    """At initialisation, and in the median of the last quarter."""
+    monkeypatch.setattr(gradnorm, "activation_gradients", lambda run: [6.0, 1.0, 2.0])
+    norms = [[8.0, 1.0, 2.0], *[[99.0, 99.0, 99.0]] * 7, [9.0, 1, 3], [3.0, 1, 1], [50.0, 1, 10]]
+    record = {"layers": ["a", "b", "c"], "steps": list(range(11)), "norms": norms + [norms[9]]}
+    (tmp_path / gradients.FILE).write_text(json.dumps(record))
+    run = Run(tmp_path, Config(model="resnet8", seed=2), [])
+    (row,) = gradnorm.measure(None, [run])
+    assert (row["model"], row["seed"], row["blocks"]) == ("resnet8", 2, 3)
+    assert row["activations_first_to_last"] == 3 and row["weights_first_to_last"] == 4
+    assert row["trained"] == [3, 1, 1] and row["trained_first_to_last"] == 3
+    assert row["first_layer"]["norm"] == [n[0] for n in record["norms"]]
+
+
+def test_gradients_of_a_scaled_loss_are_scaled_back(out, tmp_path):
+    """The norms of float16 are those of float32, about."""
+    plain = make(out, ("resnet8",)).training("resnet8", 0, "watched")
+    half = Setting("smoke", ("resnet8",), (0,), tmp_path, {"backend": "numpy"}).training(
+        "resnet8", 0, "watched", precision="fp16"
+    )
+    runs = train_all([plain, half], note=lambda text: None)
+    first, other = (json.loads((r.path / gradients.FILE).read_text())["norms"][0] for r in runs)
+    assert first == pytest.approx(other, rel=0.05)
 
 
 def test_gradient_norms_are_kept_and_leave_training_as_it_is(out):
@@ -337,6 +551,57 @@ def test_views_are_what_they_say(out):
         assert own == pytest.approx(softmax(logits), abs=1e-4)
     assert np.array_equal(labels, test.labels)
     assert 100 * (1 - run.history[-1]["test_acc"]) == pytest.approx(error(plain, labels))
+
+
+def certain(*classes, of=3) -> np.ndarray:
+    """Probabilities (N, of): one image a class, of the weights that are given."""
+    return np.array([[weights.get(k, 0.0) for k in range(of)] for weights in classes])
+
+
+def test_an_ensemble_averages_probabilities(monkeypatch):
+    """Two unsure networks against a sure one; the order is the one asked for."""
+    labels = np.array([0, 1])
+    of_seed = [
+        certain({0: 0.9, 1: 0.1}, {0: 0.4, 1: 0.6}),
+        certain({0: 0.4, 1: 0.6}, {0: 0.9, 1: 0.1}),
+        certain({0: 0.4, 1: 0.6}, {0: 0.1, 1: 0.9}),
+    ]
+    monkeypatch.setattr(
+        ensemble, "probabilities", lambda run: (of_seed[run.config.seed][None], labels)
+    )
+    rows = ensemble.measure(None, [finished(0.5, seed=seed) for seed in range(3)])
+    assert [row["own_error"] for row in rows] == [0, 100, 50]
+    assert [row["error"] for row in rows] == [0, 50, 0]
+    assert [row["mean_error"] for row in rows] == [0, 50, 50]
+    assert [row["added"][-6:] for row in rows] == ["seed 0", "seed 1", "seed 2"]
+
+
+def test_views_are_averaged_by_their_kind(monkeypatch):
+    """The image is wrong, its mirror image right, and every shift by 4 pixels very wrong."""
+
+    def found(run, views):
+        weight = {
+            (offset, flip): 0.9 if offset[0] % 8 == 0 and offset != CENTRE else 0.7 - 0.5 * flip
+            for offset, flip in views
+        }
+        return np.stack([certain({1: weight[v], 0: 1 - weight[v]}) for v in views]), np.array([0])
+
+    monkeypatch.setattr(multicrop, "probabilities", found)
+    rows = multicrop.measure(make(None, ("resnet20",)), [finished(0.5), finished(0.5, seed=1)])
+    errors = {row["views"]: row["error"] for row in rows}
+    assert errors == {
+        "image": 100,
+        "flip": 0,
+        "5 crops, 2 pixels": 100,
+        "10 crops, 2 pixels": 0,
+        "10 crops, 4 pixels": 100,
+    }
+    assert [row["number"] for row in rows] == [1, 2, 5, 10, 10]
+    assert all(row["runs"] == 2 and row["std"] == 0 for row in rows)
+    for way, by in (("10 crops, 2 pixels", 2), ("10 crops, 4 pixels", 4)):
+        corners = {(4 + y, 4 + x) for y in (-by, by) for x in (-by, by)}
+        views = multicrop.VIEWS[way]
+        assert set(views) == {(o, f) for o in corners | {(4, 4)} for f in (False, True)}
 
 
 def test_checkpointing_has_the_same_bits_and_holds_less(out, capsys):

@@ -32,6 +32,7 @@ def reproduce(
         options,
         download,
         getattr(experiment, "BUDGETS", BUDGETS),
+        getattr(experiment, "KINDS", Setting.kinds),
     )
     words = ["minires reproduce", name, "--budget", budget]
     words += ["--model", *model] if model else []

@@ -6,6 +6,7 @@ An experiment is a module with
     MODELS      budget -> names of the networks it compares
     SEEDS       budget -> how many seeds of each
     BUDGETS     what the budgets mean here, where they are not those of `setting.BUDGETS`
+    KINDS       of networks that it is about, where not all are: "resnet", "plain", "vgg"
     COLUMNS     column of a row -> how a number in it is printed: the table; a row may hold more
     trainings(setting) -> list of Training: the networks it needs trained
     measure(setting, runs) -> list of rows: what comes out, from the finished runs

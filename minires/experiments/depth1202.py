@@ -3,7 +3,7 @@
 import hashlib
 import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import replace
 from itertools import chain, count
 from multiprocessing import get_context
@@ -12,12 +12,13 @@ from minires import backend, models, plots
 from minires.bench.timing import forget_peak, resident_bytes
 from minires.experiments.setting import Budget, Setting, Training
 from minires.summary import summarize
-from minires.training import Config, Trainer
+from minires.training import Config, Trainer, TrainingError
 
 TITLE = "A training step at 1202 layers (section 4.2), and gradient checkpointing"
 
 MODELS = {"full": ("resnet1202",), "shortened": ("resnet1202",), "smoke": ("resnet1202",)}
 SEEDS = {"full": 1, "shortened": 1, "smoke": 1}
+KINDS = ("plain", "resnet")
 ROUNDS = {"full": 3, "shortened": 3, "smoke": 1}
 BUDGETS = {
     "full": Budget("steps of 128 images, the paper's batch", {"batch_size": 128, "test_size": 1}),
@@ -50,7 +51,7 @@ def measure(setting: Setting, runs) -> list[dict]:
     """A row for each network with and without checkpointing, measured by turns.
 
     "seconds": the median step. "memory_mb": the most that the process held in RAM during these
-    steps, libraries and data set included, less what it held before; GPU memory is not counted.
+    steps, less what it held before them: libraries, data set, weights; GPU memory is not counted.
     "weights_sha256": of all weights and running statistics after the first step, to see that both
     ways have the same bits.
     """
@@ -84,7 +85,14 @@ def measure(setting: Setting, runs) -> list[dict]:
 def _in_own_process(config: Config, setting: Setting) -> dict:
     """`steps` in a new process, so that its memory is its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(steps, config, setting.download).result()
+        try:
+            return pool.submit(steps, config, setting.download).result()
+        except BrokenExecutor:
+            raise TrainingError(
+                f"the process of {config.model} with {config.batch_size} images "
+                f"{'with' if config.recompute else 'without'} checkpointing was killed, as a "
+                f"system does that runs out of memory; try a smaller --batch-size"
+            ) from None
 
 
 def steps(config: Config, download: bool) -> dict:

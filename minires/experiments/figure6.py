@@ -1,6 +1,9 @@
 """Figure 6: deeper plain nets have a higher training error, deeper ResNets a lower one."""
 
+import statistics
+
 from minires import models, plots
+from minires.experiments.runs import named
 from minires.experiments.setting import Setting
 
 TITLE = "Training and test error of plain nets and ResNets (figure 6): the degradation problem"
@@ -12,6 +15,7 @@ MODELS = {
     "smoke": ("plain8", "plain20", "resnet8", "resnet20"),
 }
 SEEDS = {"full": 1, "shortened": 1, "smoke": 1}
+KINDS = ("plain", "resnet")
 COLUMNS = {
     "model": "",
     "seed": "",
@@ -53,8 +57,7 @@ def figure(rows: list[dict], title: str) -> bytes:
         lines = []
         for number, row in enumerate(_of_kind(rows, kind)):
             curve, color = row["curve"], f"C{number}"
-            name = row["model"] + (f", seed {row['seed']}" if row["seed"] else "")
-            lines.append(plots.Line(name, curve["step"], curve["test_error"], "-", color))
+            lines.append(plots.Line(named(row), curve["step"], curve["test_error"], "-", color))
             lines.append(plots.Line("", curve["step"], curve["train_error"], "--", color))
         if lines:
             text = "error (%), dashed: training, solid: test"
@@ -63,18 +66,27 @@ def figure(rows: list[dict], title: str) -> bytes:
 
 
 def finding(rows: list[dict]) -> str:
-    """What depth does to the training error, for either kind."""
+    """What depth does to the training error, for either kind: means over the seeds."""
     said = []
     for kind in ("plain", "resnet"):
-        own = sorted(_of_kind(rows, kind), key=lambda row: models.parse_name(row["model"])[1])
-        if len(own) > 1:
-            first, last = own[0], own[-1]
+        names = sorted(
+            {row["model"] for row in _of_kind(rows, kind)}, key=lambda m: models.parse_name(m)[1]
+        )
+        if len(names) > 1:
+            first, last = names[0], names[-1]
+            train, test = (
+                _mean(rows, last, key) - _mean(rows, first, key)
+                for key in ("train_error", "test_error")
+            )
             said.append(
-                f"{last['model']} has {last['train_error'] - first['train_error']:+.2f} percentage "
-                f"points of training error and {last['test_error'] - first['test_error']:+.2f} of "
-                f"test error against {first['model']}"
+                f"{last} has {train:+.2f} percentage points of training error and {test:+.2f} of "
+                f"test error against {first}"
             )
     return "; ".join(said)
+
+
+def _mean(rows: list[dict], model: str, key: str) -> float:
+    return statistics.mean(row[key] for row in rows if row["model"] == model)
 
 
 def _of_kind(rows: list[dict], kind: str) -> list[dict]:

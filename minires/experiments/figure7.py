@@ -7,6 +7,7 @@ import numpy as np
 
 from minires import backend, models, nn, plots
 from minires.data import Loader
+from minires.experiments.runs import named
 from minires.experiments.setting import Setting
 from minires.tensor import no_grad
 
@@ -94,7 +95,6 @@ def responses_of(net: nn.Module, note) -> Iterator[None]:
 
 def figure(rows: list[dict], title: str) -> bytes:
     """By layer, and by magnitude, as in the paper."""
-    named = [row["model"] + (f", seed {row['seed']}" if row["seed"] else "") for row in rows]
     panels = []
     for heading, x, order in (
         ("by layer", "layer", lambda std: std),
@@ -102,12 +102,12 @@ def figure(rows: list[dict], title: str) -> bytes:
     ):
         lines = [
             plots.Line(
-                name,
+                named(row),
                 range(1, len(row["std"]) + 1),
                 order(row["std"]),
                 "--" if row["model"].startswith("plain") else "-",
             )
-            for name, row in zip(named, rows, strict=True)
+            for row in rows
         ]
         panels.append(plots.Panel(lines, x, "standard deviation", heading))
     return plots.panels(panels, title)
@@ -118,6 +118,6 @@ def finding(rows: list[dict]) -> str:
     own = [row for row in rows if row["model"].startswith("resnet")]
     own.sort(key=lambda row: models.parse_name(row["model"])[1])
     return "mean over the layers: " + ", ".join(
-        f"{row['model']} {row['mean_std']:.3f}"
+        f"{named(row)} {row['mean_std']:.3f}"
         for row in [*(row for row in rows if row not in own), *own]
     )

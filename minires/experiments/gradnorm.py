@@ -6,8 +6,10 @@ import numpy as np
 
 from minires import backend, models, plots
 from minires import functional as F
+from minires.cuda import HALF
 from minires.data import Loader, Normalization
 from minires.experiments.gradients import FILE, norm
+from minires.experiments.runs import named
 from minires.experiments.setting import BUDGETS, Budget, Setting, Training
 from minires.models.blocks import BasicBlock
 
@@ -24,6 +26,7 @@ MODELS = {
     "smoke": ("plain8", "plain20", "resnet8", "resnet20"),
 }
 SEEDS = {"full": 1, "shortened": 1, "smoke": 1}
+KINDS = ("plain", "resnet")
 COLUMNS = {
     "model": "",
     "seed": "",
@@ -75,7 +78,7 @@ def activation_gradients(run) -> list[float]:
     """Norms of d loss / d (result of each block) of the run's network before its first step."""
     config = run.config
     backend.use(config.backend)
-    backend.set_precision("float32" if config.precision in ("bf16", "fp16") else config.precision)
+    backend.set_precision("float32" if config.precision in HALF else config.precision)
     backend.seed(config.seed)
     train_set, _ = run.data_sets()
     normalization = Normalization.make(config.normalization, train_set.images)
@@ -111,8 +114,9 @@ def figure(rows: list[dict], title: str) -> bytes:
     """Three views: activations and weights by depth, and one layer over time."""
 
     def line(row, x, y):
-        name = row["model"] + (f", seed {row['seed']}" if row["seed"] else "")
-        return plots.Line(name, x, y, "--" if row["model"].startswith("plain") else "-", marker="")
+        return plots.Line(
+            named(row), x, y, "--" if row["model"].startswith("plain") else "-", marker=""
+        )
 
     def by_depth(key):
         return [line(row, range(1, len(row[key]) + 1), row[key]) for row in rows]
@@ -140,5 +144,5 @@ def figure(rows: list[dict], title: str) -> bytes:
 def finding(rows: list[dict]) -> str:
     """How the gradient changes on its way from the last block to the first."""
     return "at initialisation the gradient at the first block's result is, to the last one's: " + (
-        ", ".join(f"{row['model']} {row['activations_first_to_last']:.3g} x" for row in rows)
+        ", ".join(f"{named(row)} {row['activations_first_to_last']:.3g} x" for row in rows)
     )

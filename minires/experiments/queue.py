@@ -1,19 +1,19 @@
 """Trains what an experiment needs: here, one after the other, or wherever Dask has workers."""
 
-import json
 import threading
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from minires.experiments.gradients import Watched
-from minires.experiments.runs import Run, read_run
+from minires.experiments.runs import Run, read_config, read_run
 from minires.experiments.setting import Training
-from minires.training import Trainer, TrainingError
+from minires.training import Config, Trainer, TrainingError, checkpoint
 from minires.training.weights import write_atomically
 
 TRAINERS = {"plain": Trainer, "watched": Watched}
 
-RESULTS = ("metrics.csv", "curves.png", "last.safetensors", "gradients.json", "config.json")
-"""Files of a run that come back from another machine; config.json last: with it, all are there."""
+RESULTS = ("curves.png", "last.safetensors", "gradients.json", "config.json", "metrics.csv")
+"""Files of a run that come back from another machine; metrics.csv last: with it, all are there."""
 
 _one_at_a_time = threading.Lock()
 """Backend, precision and seed belong to the process, in which Dask may have several threads."""
@@ -38,8 +38,10 @@ def train_all(
     Raises
     ------
     TrainingError
-        If a directory holds a run with other settings, or training diverges; the other runs that
-        are finished stay.
+        If a directory holds a run with other settings, training diverges or a worker fails; the
+        other runs that are finished stay.
+    KeyboardInterrupt
+        After Ctrl-C, when the step is finished and a checkpoint is written.
     """
     missing = [training for training in trainings if _finished(training) is None]
     if found := len(trainings) - len(missing):
@@ -58,21 +60,33 @@ def train(training: Training, download: bool = True) -> dict[str, bytes]:
     path = Path(training.config.out)
     with _one_at_a_time:
         if _finished(training) is None:
-            TRAINERS[training.kind](training.config, resume=True, download=download).run()
+            trainer = TRAINERS[training.kind](training.config, resume=True, download=download)
+            trainer.run()
+            if _finished(training) is None:
+                raise TrainingError(
+                    f"{path} has the checkpoint of a finished run, but not its whole record "
+                    f"(metrics.csv); delete it, or choose another --out"
+                )
+            if trainer.stopped:  # while it was finished: too late for it, not for those that wait
+                raise KeyboardInterrupt
     return {name: (path / name).read_bytes() for name in RESULTS if (path / name).exists()}
 
 
 def _finished(training: Training) -> Run | None:
     """The run, if it is finished; a TrainingError if another one lies in its place."""
-    run = read_run(Path(training.config.out))
-    if run is None:
+    path = Path(training.config.out)
+    config = read_config(path) if checkpoint.holds_run(path) else None
+    if config is None:
         return None
-    saved = json.loads((run.path / "config.json").read_text())
+    saved = asdict(config)
     if changed := training.config.with_choices(**saved).differences(saved):
         raise TrainingError(
-            f"{run.path} holds a finished run with other settings: {'; '.join(changed)}; choose "
-            f"another --out"
+            f"{path} holds a run with other settings: {'; '.join(changed)}; choose another --out"
         )
+    run = read_run(path)
+    # What was trained elsewhere is measured on the data that lie here.
+    if run is not None and training.config.data_dir != Config.data_dir:
+        run = replace(run, config=replace(config, data_dir=training.config.data_dir))
     return run
 
 
@@ -89,17 +103,24 @@ def _train_by_dask(missing: list[Training], download: bool, address: str, note) 
         raise TrainingError(f"no Dask scheduler answers at {address}: {error}") from None
     with client:
         note(f"{len(missing)} networks to train, {len(client.nthreads())} workers at {address}")
-        futures = {
-            client.submit(train, training, download, key=f"train {training.config.out}"): training
-            for training in missing
-        }
+        futures = {client.submit(train, training, download): training for training in missing}
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 training = futures[future]
-                _write(Path(training.config.out), future.result())
+                _write(Path(training.config.out), _result(future, training))
                 note(f"trained {training.name} ({done} of {len(missing)})")
         finally:
             client.cancel(list(futures))
+
+
+def _result(future, training: Training) -> dict[str, bytes]:
+    """What a worker returned; whatever went wrong there as a TrainingError."""
+    try:
+        return future.result()
+    except Exception as error:
+        raise TrainingError(
+            f"training {training.name} on a Dask worker failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _write(path: Path, files: dict[str, bytes]) -> None:

@@ -42,8 +42,7 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     print(f"{name}: {experiment.TITLE}")
     print(f"budget {setting.budget}: {setting.meaning}", flush=True)
     trainings = experiment.trainings(setting)
-    if len({training.name for training in trainings}) < len(trainings):
-        raise ValueError(f"{name}: a network or a seed was asked for twice")
+    setting.out.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
     runs = train_all(trainings, setting.download, dask, lambda text: print(text, flush=True))
     datasets = sorted({run.config.dataset for run in runs})
     if len(datasets) > 1:
@@ -71,12 +70,13 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     data = datasets[0] if datasets else setting.options.get("dataset", "")
     heading = f"{experiment.TITLE}\nbudget {setting.budget}" + (f", {data}" if data else "")
     picture = experiment.figure(rows, heading)
-    setting.out.mkdir(parents=True, exist_ok=True)
     path = setting.out / name
     write_atomically(path.with_suffix(".json"), (json.dumps(content, indent=1) + "\n").encode())
     write_atomically(path.with_suffix(".png"), picture)
     print(f"\n{table(rows, experiment.COLUMNS)}\n")
     print(f"{content['finding']}\n(budget {setting.budget}: {setting.meaning})")
+    if data:
+        print(f"data: {data}")
     print(f"written: {path}.json, {path}.png")
     return content
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minires import backend, data, models
+from minires.cuda import HALF
 from minires.data import Dataset
 from minires.training import Config, TrainingError, load_weights
+from minires.training.record import COLUMNS
 
 WEIGHTS = "last.safetensors"
 
@@ -50,6 +52,11 @@ class Run:
         """Of training, without evaluation."""
         return sum(row["seconds"] for row in self.history)
 
+    @property
+    def classes(self) -> int:
+        """Of its data set."""
+        return 100 if self.config.dataset == "cifar100" else 10
+
     def data_sets(self) -> tuple[Dataset, Dataset]:
         """Its training and its test set, as it had them."""
         config = self.config
@@ -60,37 +67,58 @@ class Run:
         )
 
     def network(self, fused: bool | None = None) -> tuple:
-        """The trained network in evaluation mode, on its backend, and its Normalization."""
+        """The trained network in evaluation mode, on its backend, and its Normalization.
+
+        With `fused` False in float32, if it was trained in half storage, which only the fused
+        operations have.
+        """
         if not (self.path / WEIGHTS).exists():
             raise TrainingError(
                 f"{self.path} has the record of a finished run, but not its weights ({WEIGHTS}), "
                 f"which this experiment needs; train it anew with another --out, or delete it"
             )
         backend.use(self.config.backend)
-        backend.set_precision(self.config.precision)
-        classes = 100 if self.config.dataset == "cifar100" else 10
-        net = models.build(self.config.model, classes, self.config.shortcut, fused)
+        plain = fused is False and self.config.precision in HALF
+        backend.set_precision("float32" if plain else self.config.precision)
+        net = models.build(self.config.model, self.classes, self.config.shortcut, fused)
         return net.eval(), load_weights(self.path / WEIGHTS, net)
+
+
+def read_config(path: Path) -> Config | None:
+    """The settings of the run in directory `path`, finished or not; None if there is none."""
+    try:
+        return Config(**json.loads((path / "config.json").read_text()))
+    except FileNotFoundError:
+        return None
+    except (TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{path / 'config.json'}: not the settings of a training run ({error})"
+        ) from None
 
 
 def read_run(path: Path) -> Run | None:
     """The run in directory `path`; None if there is none, or it is not finished."""
-    try:
-        config = Config(**json.loads((path / "config.json").read_text()))
-        with open(path / "metrics.csv", newline="") as file:
-            rows = [
-                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
-            ]
-    except FileNotFoundError:
+    if (config := read_config(path)) is None or not (path / "metrics.csv").exists():
         return None
-    except (TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: not the record of a training run ({error})") from None
-    for row in rows:
-        row.update({name: int(row[name]) for name in ("epoch", "step")})
+    try:
+        with open(path / "metrics.csv", newline="") as file:
+            rows = [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+        for row in rows:
+            row.update({name: int(row[name]) for name in ("epoch", "step")})
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{path / 'metrics.csv'}: not the record of a training run, each row with a number for "
+            f"{', '.join(COLUMNS)} ({error})"
+        ) from None
     # The first row tells how many steps an epoch has, if there is more than one epoch at all.
     if not rows or rows[-1]["step"] < config.total_steps(rows[0]["step"]):
         return None
     return Run(path, config, rows)
+
+
+def named(row: dict) -> str:
+    """The network that a row is about, for a legend: the seed is said unless it is 0."""
+    return row["model"] + (f", seed {row['seed']}" if row["seed"] else "")
 
 
 def mean_and_std(values: list[float]) -> tuple[float, float | None]:

@@ -78,6 +78,8 @@ class Setting:
         Whether a missing CIFAR may be downloaded.
     budgets : dict
         What each budget means: BUDGETS, unless the experiment has its own.
+    kinds : tuple of str
+        Of the networks that the experiment is about: "resnet", "plain", "vgg".
     """
 
     budget: str
@@ -87,16 +89,22 @@ class Setting:
     options: dict = field(default_factory=dict)
     download: bool = True
     budgets: dict[str, Budget] = field(default_factory=lambda: BUDGETS)
+    kinds: tuple[str, ...] = ("resnet", "plain", "vgg")
 
     def __post_init__(self):
         if self.budget not in self.budgets:
             raise ValueError(f"budget is {', '.join(self.budgets)}, but is {self.budget!r}")
         if not self.seeds:
             raise ValueError("an experiment needs at least one seed")
+        if any(len(set(asked)) < len(asked) for asked in (self.models, self.seeds)):
+            raise ValueError("a network or a seed was asked for twice")
         for name in self.models:
-            models.parse_name(name)
+            kind, _ = models.parse_name(name)
             if models.is_for_imagenet(name):
                 raise ValueError(f"the experiments are with networks for CIFAR, not with {name}")
+            if kind not in self.kinds:
+                asked = " and ".join(f"{kind}D" for kind in self.kinds)
+                raise ValueError(f"this experiment is with networks named {asked}, not with {name}")
 
     @property
     def meaning(self) -> str:

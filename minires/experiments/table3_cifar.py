@@ -47,7 +47,7 @@ def measure(setting: Setting, runs) -> list[dict]:
                 {
                     "model": model,
                     "option": option,
-                    "parameters": models.build(model, shortcut=saved).num_parameters(),
+                    "parameters": models.build(model, own[0].classes, saved).num_parameters(),
                     "runs": len(own),
                     "error": error,
                     "std": std,

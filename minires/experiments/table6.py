@@ -21,6 +21,7 @@ MODELS = {
     "smoke": ("resnet8", "resnet14", "resnet20"),
 }
 SEEDS = {"full": 5, "shortened": 1, "smoke": 2}
+KINDS = ("resnet",)
 COLUMNS = {
     "model": "",
     "parameters": ",",
@@ -37,8 +38,11 @@ trainings = Setting.trainings
 
 
 def measure(setting: Setting, runs) -> list[dict]:
-    """A row for each depth: errors in percent, mean and standard deviation over the seeds."""
-    rows = []
+    """A row for each depth: errors in percent, mean and standard deviation over the seeds.
+
+    "paper" and "akamaster" are of CIFAR-10 and left out beside another data set.
+    """
+    rows, on_cifar10 = [], all(run.config.dataset == "cifar10" for run in runs)
     for name in setting.models:
         _, depth = models.parse_name(name)
         own = [run for run in runs if run.config.model == name]
@@ -47,15 +51,15 @@ def measure(setting: Setting, runs) -> list[dict]:
             {
                 "model": name,
                 "depth": depth,
-                "parameters": models.build(name).num_parameters(),
+                "parameters": models.build(name, own[0].classes).num_parameters(),
                 "runs": len(own),
                 "error": error,
                 "std": std,
                 "errors": [run.test_error for run in own],
                 "best_epoch": mean_and_std([run.best_test_error for run in own])[0],
                 "train_error": mean_and_std([run.train_error for run in own])[0],
-                "paper": PAPER.get(depth),
-                "akamaster": AKAMASTER.get(depth),
+                "paper": PAPER.get(depth) if on_cifar10 else None,
+                "akamaster": AKAMASTER.get(depth) if on_cifar10 else None,
             }
         )
     return rows

@@ -46,6 +46,8 @@ class Trainer:
         One row per epoch: the rows of metrics.csv.
     graphed : GraphedSteps or None
         What takes the steps on full batches, if they are replayed as a graph.
+    stopped : bool
+        Whether `run` was asked to stop, be it after the last step, when it finishes all the same.
 
     Raises
     ------
@@ -99,7 +101,7 @@ class Trainer:
         self.metrics, self.seconds = Metrics(), 0.0  # of the epoch so far
         enough = len(train_set) >= config.batch_size
         self.graphed = GraphedSteps(self) if graphed and enough else None
-        self.resumed = saved is not None
+        self.resumed, self.stopped = saved is not None, False
         if saved is not None:
             saved.restore(self)
 
@@ -137,7 +139,8 @@ class Trainer:
                 if self.step < end:
                     self._train_until(end, epoch, stop)
                 self._finish_epoch(epoch)
-                if stop.requested and self.step < self.total:
+                self.stopped = stop.requested
+                if self.stopped and self.step < self.total:
                     raise KeyboardInterrupt
         return self.history[-1]
 

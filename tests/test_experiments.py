@@ -122,7 +122,8 @@ def test_the_full_budget_is_the_recipe_of_the_paper(tmp_path):
         model="resnet20", seed=3, dataset="cifar10", out=str(tmp_path / "runs" / "resnet20-seed3")
     )
     assert full.config.total_steps(391) == 64_000
-    assert Setting("shortened", ("plain20",), (0,), tmp_path).config("plain20", 0).steps == 6_400
+    short = Setting("shortened", ("plain20",), (0,), tmp_path).config("plain20", 0)
+    assert (short.total_steps(391), short.schedule) == (11_730, "cosine")
 
 
 def test_a_finished_network_is_not_trained_again(out, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from minires import cli, data
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "docs/design.md", "benchmarks/README.md", "results/README.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -27,9 +28,11 @@ def test_the_python_blocks_run_one_after_the_other(monkeypatch, capsys):
 
 def commands() -> list[str]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    cells = re.findall(r"`(minires [^`]*)`", README)
-    found = [re.sub(r"^.*(?=minires (train|eval|bench|info))", "", line) for line in lines + cells]
-    real = re.compile(r"minires (train|eval|bench|info)( -|$)(?!-help)")
+    results = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    cells = re.findall(r"`(minires [^`]*)`", README + results)
+    names = "train|eval|bench|reproduce|info"
+    found = [re.sub(rf"^.*(?=minires ({names}))", "", line) for line in lines + cells]
+    real = re.compile(rf"minires ({names})( -| \w|$)(?!-help)")
     return [line for line in found if real.match(line)]
 
 
@@ -42,11 +45,11 @@ def test_there_are_commands_to_check():
     assert len(commands()) >= 6
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "benchmarks/README.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_named_files_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
-    files = re.findall(r"`((?:minires|kernels|tests|docs|benchmarks)/[\w./]+)`", text)
+    files = re.findall(r"`((?:minires|kernels|tests|docs|benchmarks|results)/[\w./]+)`", text)
     links = [(ROOT / document).parent / link for link in links]
     missing = [path for path in links + [ROOT / file for file in files] if not path.exists()]
     assert not missing

@@ -47,6 +47,8 @@ def add(commands) -> None:
     """The command's options."""
     lines = "\n".join(f"  {name:<14}{experiments.load(name).TITLE}" for name in experiments.NAMES)
     budgets = "\n".join(f"  {name:<14}{budget.meaning}" for name, budget in BUDGETS.items())
+    own = [name for name in experiments.NAMES if hasattr(experiments.load(name), "BUDGETS")]
+    budgets += f"\n  ({', '.join(own)} have their own, and say so)"
     p = commands.add_parser(
         "reproduce",
         help="a table or figure of the paper",

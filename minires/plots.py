@@ -79,7 +79,7 @@ def panels(parts: Sequence[Panel], title: str = "") -> bytes:
         if any(line.name for line in panel.lines):
             axes.legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11, wrap=True)
-    return _png(figure)
+    return png(figure)
 
 
 def learning_curves(history: list[dict], title: str = "") -> bytes:
@@ -156,10 +156,11 @@ def bars(
         axes.spines[["top", "right"]].set_visible(False)
     parts[-1].set_xlabel(quantity)
     figure.suptitle(title)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure) -> bytes:
+def png(figure) -> bytes:
+    """A matplotlib figure as a PNG image."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=120)
     return image.getvalue()

@@ -1,10 +1,10 @@
 """The figure of a comparison of backbones: bars of mAP, and scenes with what was found in them."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
+from minires import plots
 from minires.data import Scenes
 from minires.detection.boxes import Detections
 
@@ -50,9 +50,7 @@ def comparison(
                 axes.set_ylabel(name, fontsize=10)
     figure.supxlabel("dashed: what is there; solid: what was found, with its score", fontsize=9)
     figure.suptitle(title, fontsize=11, wrap=True)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    return image.getvalue()
+    return plots.png(figure)
 
 
 def _draw_bars(axes, precisions) -> None:

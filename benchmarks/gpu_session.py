@@ -8,7 +8,9 @@ without a GPU: whether the command works, not how fast anything is.
 
 correctness   the GPU tests; 50 steps of ResNet-20 against numpy, in float64
 bench         training steps of ResNet-20, 56 and 110 at batch 128 and 1024: ours in tf32, float32,
-              bf16 and fp16, each as plain launches and as a graph, and PyTorch's, by turns
+              bf16 and fp16, each as plain launches and as a graph, and PyTorch's, by turns; where
+              the time goes, kernel by kernel; the bytes that go through memory, by ncu. bench.md
+              is the table of it
 train         the paper's recipe on CIFAR-10, network after network, seed after seed
 """
 
@@ -25,16 +27,14 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from gpu_contestants import SGD, contestants, race
+from gpu_kernels import by_kernel, counted, measured, torchs_by_kernel
+from gpu_table import table
 
-from minires import Tensor, amp, backend, models, optim
+from minires import Tensor, backend, models, optim
 from minires import functional as F
-from minires.bench.account import account
-from minires.cuda import graph
 
 ROOT = Path(__file__).parent.parent
-SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
-PRECISIONS = ("tf32", "float32", "bf16", "fp16")
-TORCH = ("eager", "channels_last", "amp bf16", "amp fp16", "compile max-autotune", "graph")
 NETWORKS, BATCHES = ("resnet20", "resnet56", "resnet110"), (128, 1024)
 TRAINED = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
 TRAINED += ("plain20", "plain32", "plain44", "plain56")
@@ -54,6 +54,7 @@ class Session:
 
     def __init__(self, path: Path, seconds: float):
         self.path, self.end = path, time.monotonic() + seconds
+        self.longest = 0.0  # item so far, in seconds
         path.parent.mkdir(parents=True, exist_ok=True)
         self.done = json.loads(path.read_text())["items"] if path.exists() else {}
 
@@ -65,12 +66,15 @@ class Session:
     def _failed(self, name: str) -> bool:
         return isinstance(self.done[name], dict) and "error" in self.done[name]
 
-    def item(self, name: str, work: Callable[[], object]) -> None:
-        """Do `work` and note what it returns; or what went wrong, to be tried again next time."""
+    def item(self, name: str, work: Callable[[], object], needs: float = 0.0) -> None:
+        """Do `work` and note what it returns; or what went wrong, to be tried again next time.
+
+        It is not begun if less than `needs` seconds are left.
+        """
         if name in self.done and not self._failed(name):
             print(f"{name}: done before", flush=True)
             return
-        if self.left <= 0:
+        if self.left <= needs:
             print(f"{name}: no time left; call the same command again", flush=True)
             return
         started = time.monotonic()
@@ -78,9 +82,9 @@ class Session:
             result = work()
         except Exception as error:  # one item must not take the others with it
             result = {"error": f"{type(error).__name__}: {error}"}
-        print(
-            f"{name}: {json.dumps(result)[:600]} ({time.monotonic() - started:.1f} s)", flush=True
-        )
+        seconds = time.monotonic() - started
+        self.longest = max(self.longest, seconds)
+        print(f"{name}: {json.dumps(result)[:600]} ({seconds:.1f} s)", flush=True)
         self.done[name] = result
         facts = {"command": " ".join(sys.argv), "date": str(date.today()), "machine": machine()}
         self.path.write_text(json.dumps(facts | {"items": self.done}, indent=1) + "\n")
@@ -155,164 +159,68 @@ def trace(engine, network, steps, size, dtype, lr, precision) -> list[float]:
     return losses
 
 
-class Ours:
-    """A training step of minires: forward, loss, backward, SGD on one batch."""
-
-    def __init__(self, engine: str, network: str, x, labels, precision: str, graphed: bool):
-        backend.use(engine)
-        backend.set_precision(precision)
-        backend.seed(0)
-        self.precision = precision
-        self.model = models.build(network)
-        self.sgd = optim.SGD(self.model, **SGD)
-        self.scaler = amp.GradScaler() if precision == "fp16" else None
-        self.x = Tensor(backend.asarray(x.astype(backend.storage())))
-        self.labels = backend.asarray(labels)
-        self.step = graph.capture(self._step).replay if graphed else self._step
-
-    def _step(self) -> None:
-        loss = F.cross_entropy(self.model(self.x), self.labels)
-        self.sgd.zero_grad()
-        if self.scaler is None:
-            loss.backward()
-            self.sgd.step()
-        else:
-            self.scaler.backward(loss)
-            self.scaler.step(self.sgd)
-
-    def seconds(self, steps: int) -> float:
-        """Of one step, the mean of so many; on a GPU between two events."""
-        backend.set_precision(self.precision)
-        if backend.xp() is np:
-            return _seconds_on_host(self.step, steps)
-        import cupy
-
-        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
-        begin.record()
-        for _ in range(steps):
-            self.step()
-        end.record()
-        end.synchronize()
-        return cupy.cuda.get_elapsed_time(begin, end) / 1e3 / steps
-
-
-class Torchs:
-    """The same step of PyTorch, in one of its ways."""
-
-    def __init__(self, network: str, x, labels, way: str):
-        import torch
-
-        from minires.bench.torch_resnet import TorchResNet
-
-        self.torch, self.device = torch, "cuda" if torch.cuda.is_available() else "cpu"
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-        kind, depth = models.parse_name(network)
-        self.model = TorchResNet((depth - 2) // 6, residual=kind == "resnet").to(self.device)
-        self.x = torch.tensor(x, device=self.device).permute(0, 3, 1, 2).contiguous()
-        self.labels = torch.tensor(labels, device=self.device)
-        if way != "eager":
-            self.model = self.model.to(memory_format=torch.channels_last)
-            self.x = self.x.to(memory_format=torch.channels_last)
-        self.sgd = torch.optim.SGD(self.model.parameters(), **SGD, fused=True)
-        self.half = {"amp bf16": torch.bfloat16, "amp fp16": torch.float16}.get(way)
-        self.scaler = torch.amp.GradScaler(self.device, enabled=way == "amp fp16")
-        self.forward = self.model
-        if way.startswith("compile"):
-            self.forward = torch.compile(self.model, mode="max-autotune")
-        self.step = self._captured() if way == "graph" else self._step
-
-    def _step(self) -> None:
-        torch = self.torch
-        with torch.autocast(self.device, self.half, enabled=self.half is not None):
-            loss = torch.nn.functional.cross_entropy(self.forward(self.x), self.labels)
-        self.sgd.zero_grad()
-        self.scaler.scale(loss).backward()
-        self.scaler.step(self.sgd)
-        self.scaler.update()
-
-    def _captured(self) -> Callable[[], None]:
-        torch = self.torch
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                self._step()
-        torch.cuda.current_stream().wait_stream(stream)
-        captured = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(captured):
-            self._step()
-        return captured.replay
-
-    def seconds(self, steps: int) -> float:
-        """Of one step, the mean of so many; on a GPU between two events."""
-        if self.device == "cpu":
-            return _seconds_on_host(self.step, steps)
-        begin, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        for _ in range(steps):
-            self.step()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end) / 1e3 / steps
-
-
-def _seconds_on_host(step: Callable[[], None], steps: int) -> float:
-    started = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return (time.perf_counter() - started) / steps
-
-
 def bench(session: Session, engine: str, tiny: bool) -> None:
-    """Every network and batch: all contestants by turns, medians, what ours ask of memory."""
+    """Every network and batch: all contestants by turns; then where our time goes, and the bytes.
+
+    What compiles for minutes comes last, and races by itself.
+    """
     networks, batches, size = (("resnet8",), (4,), 8) if tiny else (NETWORKS, BATCHES, 32)
     rounds, steps = (2, 1) if tiny else (ROUNDS, STEPS)
+    folder = session.path.parent
     session.item("copy bandwidth, bytes/s", lambda: copied_per_second(tiny))
-    for network in networks:
-        for batch in batches:
-            session.item(
-                f"{network}, batch {batch}",
-                lambda n=network, b=batch: race(engine, n, b, size, rounds, steps, tiny),
-            )
 
+    def races(compiled: bool) -> None:
+        for network in networks:
+            for batch in batches:
 
-def race(engine, network, batch, size, rounds, steps, tiny) -> dict:
-    """Median seconds a step of every contestant that works here."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, size, size, 3), dtype=np.float32)
-    labels = rng.integers(0, 10, batch)
-    makers = {
-        f"minires {precision}{', graph' * graphed}": lambda p=precision, g=graphed: Ours(
-            engine, network, x, labels, p, g
+                def one(network=network, batch=batch):
+                    makers = contestants(engine, network, batch, size, compiled, tiny)
+                    return race(makers, batch, rounds, steps)
+
+                session.item(
+                    f"{network}, batch {batch}{', compiled' * compiled}", one, session.longest
+                )
+
+    def kernels(network: str, batch: int, precision: str) -> None:
+        name = f"{network}, batch {batch}, by kernel"
+        session.item(
+            f"{name}: minires {precision}",
+            lambda: by_kernel(engine, network, batch, size, precision),
         )
-        for precision in PRECISIONS
-        for graphed in (False, True)
-    }
-    ways = TORCH[:2] if tiny else TORCH
-    makers |= {f"torch {way}": lambda w=way: Torchs(network, x, labels, w) for way in ways}
-    contestants, rows = {}, {}
-    for name, make in makers.items():
-        try:
-            contestants[name] = make()
-            contestants[name].seconds(2)  # compiles
-        except Exception as error:  # it is left out, and says so
-            rows[name] = {"error": f"{type(error).__name__}: {error}"[:300]}
-            contestants.pop(name, None)
-    times = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, contestant in contestants.items():
-            times[name].append(contestant.seconds(steps))
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
-        rows[name] = {
-            "ms": 1e3 * median,
-            "images/s": batch / median,
-            "all ms": [1e3 * s for s in seconds],
-        }
-        if name.startswith("minires"):
-            asked = account(network, batch, engine, precision=contestants[name].precision)
-            rows[name] |= {"launches": asked.total.launches, "bytes/image": asked.bytes_per_image}
-    return rows
+        ways = {"bf16": "amp bf16"}
+        session.item(
+            f"{name}: torch {ways.get(precision, 'channels_last')}",
+            lambda: torchs_by_kernel(network, batch, size, ways.get(precision, "channels_last")),
+        )
+
+    def bytes_of(network: str, batch: int, what: str, flag: str, flush: bool) -> None:
+        def count():
+            if tiny:
+                return counted(engine, network, batch, size, what)
+            arguments = ["--network", network, "--batch", str(batch), flag, what]
+            words = ["ncu", network, str(batch), *what.split(), *["flushed"] * flush]
+            log = folder / ("-".join(words) + ".csv")
+            return measured(arguments, log, flush, session.left)
+
+        engine_name = "minires" if flag == "--precision" else "torch"
+        caches = "caches emptied" if flush else "caches as they are"
+        session.item(
+            f"{network}, batch {batch}, bytes of memory, {caches}: {engine_name} {what}", count
+        )
+
+    races(compiled=False)
+    for network, batch in ((n, b) for b in batches for n in networks[::2]):  # shallow and deep
+        for precision in ("tf32", "bf16"):
+            kernels(network, batch, precision)
+    for batch in batches:
+        for flush in (True, False):
+            for precision in ("tf32", "bf16"):
+                bytes_of(networks[0], batch, precision, "--precision", flush)
+            if not tiny:
+                bytes_of(networks[0], batch, "channels_last", "--torch", flush)
+    races(compiled=True)
+    (folder / "bench.md").write_text(table(session.done))
+    print(table(session.done), flush=True)
 
 
 def copied_per_second(tiny: bool) -> float:

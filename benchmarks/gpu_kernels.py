@@ -1,0 +1,219 @@
+"""Where a training step's time goes on a GPU: kernel by kernel, in time and in bytes.
+
+    python benchmarks/gpu_kernels.py --network resnet20 --batch 128 --precision tf32
+
+takes one step between the profiler's start and stop: what `measured` has ncu look at.
+"""
+
+import argparse
+import csv
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from gpu_contestants import Ours, Torchs, batch_of
+
+from minires import backend, cuda
+
+READ, WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
+TIME = "gpu__time_duration.sum"  # nanoseconds
+STEPS = 9
+
+
+def by_kernel(engine: str, network: str, batch: int, size: int, precision: str) -> dict:
+    """Of a plain step of ours: each kernel's milliseconds, launches, bytes.
+
+    Times are between two events around a launch, medians over STEPS steps; bytes are those that
+    the launches state. Kernels are named by their file and their name there, as in `minires bench
+    --account`.
+    """
+    ours = Ours(engine, network, *batch_of(size, batch), precision, graphed=False)
+    backend.set_precision(precision)
+    rounds = []
+    for _ in range(STEPS if backend.xp() is not np else 2):
+        spans = []
+
+        def timed(launch, spans=spans):
+            begin = _now()
+            launch.run()
+            spans.append((launch, begin, _now()))
+            return True
+
+        with cuda.watch(timed):
+            ours.step()
+        found = defaultdict(lambda: {"ms": 0.0, "launches": 0, "bytes": 0})
+        for launch, begin, end in spans:
+            row = found[f"{launch.module.name} {launch.instance.partition('<')[0]}"]
+            row["ms"] += 1e3 * _seconds_between(begin, end)
+            row["launches"] += 1
+            row["bytes"] += sum(launch.bytes_moved())
+        rounds.append(found)
+    rows = rounds[-1]
+    for name, row in rows.items():
+        row["ms"] = statistics.median(found[name]["ms"] for found in rounds)
+    return dict(sorted(rows.items(), key=lambda item: -item[1]["ms"]))
+
+
+def _now():
+    """A moment on the GPU's clock; without a GPU on the host's."""
+    if backend.xp() is np:
+        return time.perf_counter()
+    import cupy
+
+    event = cupy.cuda.Event()
+    event.record()
+    return event
+
+
+def _seconds_between(begin, end) -> float:
+    if backend.xp() is np:
+        return end - begin
+    import cupy
+
+    end.synchronize()
+    return cupy.cuda.get_elapsed_time(begin, end) / 1e3
+
+
+def torchs_by_kernel(network: str, batch: int, size: int, way: str, most: int = 20) -> dict:
+    """Of a step of PyTorch: milliseconds and launches of its costliest kernels, by its profiler."""
+    from torch.profiler import ProfilerActivity, profile
+
+    contestant = Torchs(network, *batch_of(size, batch), way)
+    on_gpu = contestant.device == "cuda"
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as seen:
+        contestant.seconds(STEPS)
+    key = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    events = [event for event in seen.key_averages() if getattr(event, key) > 0]
+    events.sort(key=lambda event: -getattr(event, key))
+    rows = {
+        event.key: {
+            "ms": getattr(event, key) / 1e3 / STEPS,
+            "launches": event.count / STEPS,
+        }
+        for event in events
+    }
+    kept = dict(list(rows.items())[:most])
+    rest = [row for name, row in rows.items() if name not in kept]
+    kept["the rest"] = {key: sum(row[key] for row in rest) for key in ("ms", "launches")}
+    return kept
+
+
+def measured(arguments: list[str], log: Path, flush: bool, seconds: float) -> dict:
+    """Bytes that a step moves between memory and the GPU, and each kernel's time, by ncu.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Of this file: which step.
+    log : Path
+        Where ncu's own table goes.
+    flush : bool
+        Whether the caches are emptied before each kernel: then all that it reads comes from memory.
+    seconds : float
+        After which it is given up.
+    """
+    if shutil.which("ncu") is None:
+        raise FileNotFoundError("ncu (Nsight Compute) is not installed")
+    command = ["ncu", "--clock-control", "none", "--profile-from-start", "off"]
+    command += ["--cache-control", "all" if flush else "none", "--target-processes", "all"]
+    command += ["--metrics", f"{READ},{WRITTEN},{TIME}", "--csv", "--page", "raw"]
+    command += ["--print-units", "base", "--force-overwrite", "--log-file", str(log)]
+    command += [sys.executable, __file__, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=max(10, seconds))
+    if result.returncode:
+        raise RuntimeError(f"ncu ended with {result.returncode}: {result.stderr[-300:]}")
+    return total(read_table(log))
+
+
+def read_table(path: Path) -> list[dict]:
+    """The rows of ncu's table (``--csv --page raw``): kernel, bytes read and written, nanoseconds.
+
+    Raises
+    ------
+    ValueError
+        If it has no such columns, or in other units.
+    """
+    lines = [line for line in path.read_text().splitlines() if line.startswith('"')]
+    table = list(csv.reader(lines))
+    if not table or not {"Kernel Name", READ, WRITTEN, TIME} <= set(table[0]):
+        raise ValueError(f"{path}: no table of ncu with {READ}, {WRITTEN}, {TIME}")
+    header, units, *rows = table
+    unit = dict(zip(header, units, strict=True))
+    scale = {"ns": 1, "nsecond": 1, "us": 1e3, "usecond": 1e3, "s": 1e9, "second": 1e9}
+    if {unit[READ], unit[WRITTEN]} != {"byte"} or unit[TIME] not in scale:
+        raise ValueError(f"{path}: units are {unit[READ]}, {unit[WRITTEN]}, {unit[TIME]}")
+    found = []
+    for row in rows:
+        cell = dict(zip(header, row, strict=True))
+        read, written, ns = (float(cell[name].replace(",", "")) for name in (READ, WRITTEN, TIME))
+        found.append(
+            {
+                "kernel": cell["Kernel Name"].partition("(")[0],
+                "read": read,
+                "written": written,
+                "ns": ns * scale[unit[TIME]],
+            }
+        )
+    return found
+
+
+def total(rows: list[dict]) -> dict:
+    """Launches, bytes, milliseconds; by kernel, too, the costliest first."""
+    kernels = defaultdict(lambda: {"launches": 0, "bytes": 0.0, "ms": 0.0})
+    for row in rows:
+        for kernel in (kernels[row["kernel"]], kernels[""]):
+            kernel["launches"] += 1
+            kernel["bytes"] += row["read"] + row["written"]
+            kernel["ms"] += row["ns"] / 1e6
+    whole = kernels.pop("", {"launches": 0, "bytes": 0.0, "ms": 0.0})
+    return whole | {"kernels": dict(sorted(kernels.items(), key=lambda item: -item[1]["ms"]))}
+
+
+def counted(engine: str, network: str, batch: int, size: int, precision: str) -> dict:
+    """What `measured` says, as the emulator counts it: every sector once a launch, no times."""
+    ours = Ours(engine, network, *batch_of(size, batch), precision, graphed=False)
+    whole = {"launches": 0, "bytes": 0}
+
+    def count(launch: cuda.Launch) -> bool:
+        # SGD reaches its arrays by their addresses in a table.
+        by_address = [array for p in ours.sgd.params for array in (p.data, p.grad)]
+        by_address += ours.sgd.velocities
+        is_sgd = launch.module.name.startswith("sgd")
+        with cuda.count(*by_address * is_sgd) as counts:
+            launch.run()
+        whole["launches"] += 1
+        whole["bytes"] += 32 * (counts.distinct_loaded + counts.distinct_stored)
+        return True
+
+    with cuda.watch(count):
+        ours.step()
+    return whole
+
+
+def main() -> None:
+    """One step, seen by a profiler."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--network", required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--precision", default="tf32", help="of minires")
+    parser.add_argument("--torch", default="", help="a way of PyTorch instead")
+    options = parser.parse_args()
+    from cupyx.profiler import profile
+
+    x, labels = batch_of(32, options.batch)
+    if options.torch:
+        contestant = Torchs(options.network, x, labels, options.torch)
+    else:
+        contestant = Ours("cupy", options.network, x, labels, options.precision, graphed=False)
+    contestant.seconds(2)  # ends synchronised
+    with profile():
+        contestant.seconds(1)
+
+
+if __name__ == "__main__":
+    main()

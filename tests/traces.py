@@ -11,6 +11,11 @@ from minires.training.evaluate import Metrics
 from minires.training.weights import read_arrays
 
 
+def images(*shape, seed=0) -> np.ndarray:
+    """Random numbers in float32."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
 def train(name: str, dtype: str, lr: float, steps: int = 20, batch: int = 16, size: int = 32):
     """Losses and the final state of a ResNet-8 trained on random images with backend `name`."""
     mr.seed(0)

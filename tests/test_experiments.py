@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 from experiment_runs import NETS, assert_same_weights, copied, make, make_tiny, reproduce
 
@@ -177,6 +179,28 @@ def test_ctrl_c_in_the_last_evaluation_stops_the_queue(tmp_path, monkeypatch):
     assert read_run(tmp_path / "runs" / "plain8-seed0") is not None
 
 
+@pytest.mark.parametrize("by_dask", [False, True])
+def test_a_run_that_diverges_keeps_no_other_from_training(by_dask, tmp_path, monkeypatch):
+    class Unlucky(Trainer):
+        def learn(self, x, labels, lr):
+            super().learn(x, labels, lr * (1e20 if self.config.model == "plain8" else 1))
+
+    def note(text):
+        said.append(text)
+
+    said = []
+    monkeypatch.setattr(queue, "TRAINERS", {"plain": Unlucky})
+    with (
+        np.errstate(all="ignore"),
+        dask_cluster() if by_dask else nullcontext() as address,
+        pytest.raises(TrainingError, match=r"^(training )?plain8-seed0.* training has diverged"),
+    ):
+        train_all(make(tmp_path).trainings(), False, address, note)
+    assert read_run(tmp_path / "runs" / "plain8-seed0") is None
+    assert read_run(tmp_path / "runs" / "resnet8-seed0") is not None
+    assert any("plain8-seed0" in text and "has diverged" in text for text in said)
+
+
 def test_a_record_without_weights_serves_curves_only(out, tmp_path, capsys):
     """Weights of deep networks are too large for a repository; their curves are not."""
     train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
@@ -188,16 +212,23 @@ def test_a_record_without_weights_serves_curves_only(out, tmp_path, capsys):
     assert not (tmp_path / "figure7.json").exists()
 
 
+@contextmanager
+def dask_cluster(threads: int = 1):
+    """The address of a scheduler with one worker in this process."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=threads, processes=False, dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
 def test_dask_workers_train_what_a_queue_here_would(out, tmp_path):
     """Each in its own directory; what they find out comes back."""
-    distributed = pytest.importorskip("distributed")
     here = make(out).trainings()
     train_all(here, note=lambda text: None)
     there = make(tmp_path).trainings()
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-    ) as cluster:
-        runs = train_all(there, False, cluster.scheduler_address, lambda text: None)
+    with dask_cluster(threads=2) as address:
+        runs = train_all(there, False, address, lambda text: None)
     for one, other in zip(here, there, strict=True):
         assert_same_weights(Path(one.config.out), Path(other.config.out))
     assert [run.config.model for run in runs] == list(NETS)
@@ -212,15 +243,10 @@ def test_dask_workers_are_told_everything_and_what_they_say_is_a_sentence(tmp_pa
         raise ModuleNotFoundError("No module named 'numba'")
 
     monkeypatch.setattr(queue, "TRAINERS", {"plain": broken})
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as other,
-    ):
+    with dask_cluster() as address, distributed.Client(address) as other:
         kept = other.submit(dict, metrics="foreign", key=f"train {training.config.out}")
         with pytest.raises(TrainingError, match=r"resnet8-seed0 on a Dask worker failed: ModuleN"):
-            train_all([training], False, cluster.scheduler_address, lambda text: None)
+            train_all([training], False, address, lambda text: None)
         assert kept.result() == {"metrics": "foreign"}
 
 

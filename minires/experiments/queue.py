@@ -7,7 +7,7 @@ from pathlib import Path
 from minires.experiments.gradients import Watched
 from minires.experiments.runs import Run, read_config, read_run
 from minires.experiments.setting import Training
-from minires.training import Config, Trainer, TrainingError, checkpoint
+from minires.training import Config, Diverged, Trainer, TrainingError, checkpoint
 from minires.training.weights import write_atomically
 
 TRAINERS = {"plain": Trainer, "watched": Watched}
@@ -38,20 +38,27 @@ def train_all(
     Raises
     ------
     TrainingError
-        If a directory holds a run with other settings, training diverges or a worker fails; the
-        other runs that are finished stay.
+        If a directory holds a run with other settings, before anything is trained. If training
+        diverges or a worker fails, after all others are trained, which stay.
     KeyboardInterrupt
         After Ctrl-C, when the step is finished and a checkpoint is written.
     """
     missing = [training for training in trainings if _finished(training) is None]
     if found := len(trainings) - len(missing):
         note(f"{found} of {len(trainings)} networks are trained already")
+    failed = []
     if dask is not None and missing:
-        _train_by_dask(missing, download, dask, note)
+        failed = _train_by_dask(missing, download, dask, note)
     elif missing:
         for number, training in enumerate(missing, 1):
             note(f"training {training.name} ({number} of {len(missing)})")
-            train(training, download)
+            try:
+                train(training, download)
+            except Diverged as error:
+                failed.append(f"{training.name}: {error}")
+                note(failed[-1])
+    if failed:
+        raise TrainingError("; ".join(failed))
     return [_finished(training) for training in trainings]
 
 
@@ -90,7 +97,8 @@ def _finished(training: Training) -> Run | None:
     return run
 
 
-def _train_by_dask(missing: list[Training], download: bool, address: str, note) -> None:
+def _train_by_dask(missing: list[Training], download: bool, address: str, note) -> list[str]:
+    """Returns what went wrong on workers, a sentence each."""
     try:
         from distributed import Client, as_completed
     except ImportError:
@@ -103,24 +111,25 @@ def _train_by_dask(missing: list[Training], download: bool, address: str, note) 
         raise TrainingError(f"no Dask scheduler answers at {address}: {error}") from None
     with client:
         note(f"{len(missing)} networks to train, {len(client.nthreads())} workers at {address}")
+        failed = []
         futures = {client.submit(train, training, download): training for training in missing}
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 training = futures[future]
-                _write(Path(training.config.out), _result(future, training))
+                try:
+                    files = future.result()
+                except Exception as error:
+                    failed.append(
+                        f"training {training.name} on a Dask worker failed: "
+                        f"{type(error).__name__}: {error}"
+                    )
+                    note(failed[-1])
+                    continue
+                _write(Path(training.config.out), files)
                 note(f"trained {training.name} ({done} of {len(missing)})")
         finally:
             client.cancel(list(futures))
-
-
-def _result(future, training: Training) -> dict[str, bytes]:
-    """What a worker returned; whatever went wrong there as a TrainingError."""
-    try:
-        return future.result()
-    except Exception as error:
-        raise TrainingError(
-            f"training {training.name} on a Dask worker failed: {type(error).__name__}: {error}"
-        ) from error
+    return failed
 
 
 def _write(path: Path, files: dict[str, bytes]) -> None:

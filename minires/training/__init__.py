@@ -2,5 +2,5 @@
 
 from minires.training.config import Config
 from minires.training.evaluate import evaluate
-from minires.training.loop import Trainer, TrainingError
+from minires.training.loop import Diverged, Trainer, TrainingError
 from minires.training.weights import load_weights, save_weights

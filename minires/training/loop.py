@@ -23,6 +23,10 @@ class TrainingError(RuntimeError):
     """A run that cannot start or go on; the message says why."""
 
 
+class Diverged(TrainingError):
+    """A run whose loss is no number any more."""
+
+
 class Trainer:
     """One training run: sets everything up from a Config, then `run()`.
 
@@ -200,7 +204,7 @@ class Trainer:
     def _read_metrics(self) -> tuple[float, float]:
         loss, accuracy = self.metrics.read()
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise Diverged(
                 f"the training loss is {loss} at iteration {self.step}: training has diverged; try "
                 f"a smaller --lr, --warm-up or --clip-grad-norm. The last checkpoint is in "
                 f"{self.out}"

@@ -3,11 +3,12 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 
 @dataclass(frozen=True)
 class Line:
-    """Points (x, y) of one name; `errors` are the half lengths of error bars."""
+    """Points (x, y) of one name; `errors` are the half lengths of error bars, None for no bar."""
 
     name: str
     x: Sequence[float]
@@ -15,7 +16,7 @@ class Line:
     style: str = "-"
     color: str | None = None
     marker: str | None = None
-    errors: Sequence[float] | None = None
+    errors: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ def panels(parts: Sequence[Panel], title: str = "") -> bytes:
     for axes, panel in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
         for line in panel.lines:
             few = "o" if len(line.x) < 20 else ""
+            halves = [nan if half is None else half for half in line.errors]
             axes.errorbar(
                 line.x,
                 line.y,
-                line.errors,
+                halves if any(line.errors) else None,
                 linestyle=line.style,
                 color=line.color,
                 label=line.name or None,
@@ -67,12 +69,13 @@ def panels(parts: Sequence[Panel], title: str = "") -> bytes:
         if panel.ticks:
             axes.set_xticks(range(len(panel.ticks)), panel.ticks)
         else:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_title(panel.title, fontsize=10)
         if panel.log:
             axes.set_yscale("log")
         else:
-            highest = max(max(line.y) for line in panel.lines)
+            bars = [half or 0 for line in panel.lines for half in line.errors]
+            highest = max(max(line.y) for line in panel.lines) + max(bars, default=0)
             top = 1.05 * highest if panel.top is None and panel.bottom == 0 else panel.top
             axes.set_ylim(panel.bottom, top)
         axes.grid(alpha=0.3)

@@ -58,7 +58,7 @@ def figure(rows: list[dict], title: str) -> bytes:
     lines = []
     for name in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == name]
-        errors = [row["std"] or 0 for row in own]
+        errors = [row["std"] for row in own]
         lines.append(
             plots.Line(name, range(len(own)), [row["error"] for row in own], errors=errors)
         )

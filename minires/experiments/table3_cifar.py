@@ -64,7 +64,7 @@ def figure(rows: list[dict], title: str) -> bytes:
     for start in range(0, len(rows), 1 + len(OPTIONS)):
         own = rows[start : start + 1 + len(OPTIONS)]
         points = range(len(own))
-        errors = [row["std"] or 0 for row in own]
+        errors = [row["std"] for row in own]
         lines = [
             plots.Line("test", points, [r["error"] for r in own], "-", "C3", errors=errors),
             plots.Line("training", points, [r["train_error"] for r in own], "--", "C0"),

@@ -75,7 +75,7 @@ def figure(rows: list[dict], title: str) -> bytes:
             places,
             [row["error"] for row in rows],
             color="C3",
-            errors=[row["std"] or 0 for row in rows],
+            errors=[row["std"] for row in rows],
         )
     ]
     for source, label in (("paper", "the paper"), ("akamaster", "akamaster, best epoch")):

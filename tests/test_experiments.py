@@ -215,11 +215,14 @@ def test_a_record_without_weights_serves_curves_only(out, tmp_path, capsys):
 @contextmanager
 def dask_cluster(threads: int = 1):
     """The address of a scheduler with one worker in this process."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=threads, processes=False, dashboard_address=None
-    ) as cluster:
+    with local_cluster(1, threads) as cluster:
         yield cluster.scheduler_address
+
+
+def local_cluster(workers: int, threads: int = 1):
+    return pytest.importorskip("distributed").LocalCluster(
+        n_workers=workers, threads_per_worker=threads, processes=False, dashboard_address=None
+    )
 
 
 def test_dask_workers_train_what_a_queue_here_would(out, tmp_path):
@@ -232,6 +235,18 @@ def test_dask_workers_train_what_a_queue_here_would(out, tmp_path):
     for one, other in zip(here, there, strict=True):
         assert_same_weights(Path(one.config.out), Path(other.config.out))
     assert [run.config.model for run in runs] == list(NETS)
+
+
+def test_who_waits_for_dask_workers_is_told_so(tmp_path):
+    def note(text):
+        said.append(text)
+        cluster.scale(1)
+
+    said = []
+    with local_cluster(0) as cluster:
+        train_all(make(tmp_path, ("resnet8",)).trainings(), False, cluster.scheduler_address, note)
+    assert said[0].startswith("1 networks to train, 0 workers at ")
+    assert said[1].startswith("they wait until there is one: dask worker ")
 
 
 def test_dask_workers_are_told_everything_and_what_they_say_is_a_sentence(tmp_path, monkeypatch):

@@ -111,6 +111,8 @@ def _train_by_dask(missing: list[Training], download: bool, address: str, note) 
         raise TrainingError(f"no Dask scheduler answers at {address}: {error}") from None
     with client:
         note(f"{len(missing)} networks to train, {len(client.nthreads())} workers at {address}")
+        if not client.nthreads():
+            note(f"they wait until there is one: dask worker {address} --nthreads 1")
         failed = []
         futures = {client.submit(train, training, download): training for training in missing}
         try:

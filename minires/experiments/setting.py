@@ -24,7 +24,9 @@ class Budget:
 
 
 BUDGETS = {
-    "full": Budget("the paper's recipe, section 4.2: 64,000 iterations on CIFAR", {}),
+    "full": Budget(
+        "the paper's recipe, section 4.2: 64,000 iterations on CIFAR (on shapes six epochs)", {}
+    ),
     "shortened": Budget(
         "30 epochs with a cosine schedule, else the paper's recipe: 11,730 iterations on CIFAR",
         {"epochs": 30, "schedule": "cosine"},

@@ -1,6 +1,8 @@
 """Training steps that race on a GPU: those of minires and PyTorch's, on the same batch."""
 
+import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,7 +19,7 @@ WAYS = ("eager", "channels_last", "graph", "amp bf16", "amp fp16", "amp bf16, gr
 COMPILED = ("compile", "compile max-autotune", "amp bf16, compile max-autotune")
 """PyTorch's ways to run the step; all but eager are channels_last, max-autotune uses CUDA graphs.
 
-What needs no autocast multiplies in tf32. Compiling takes minutes, so these race by themselves.
+What needs no autocast multiplies in tf32. Compiling takes minutes, so each of these races alone.
 """
 
 
@@ -57,20 +59,30 @@ class Ours:
             self.scaler.step(self.sgd)
         return loss
 
-    def seconds(self, steps: int) -> float:
-        """Of one step, the mean of so many; on a GPU between two events."""
+    def steps(self, number: int) -> None:
+        """Take so many."""
         backend.set_precision(self.precision)
-        if backend.xp() is np:
-            return _seconds_on_host(self.step, steps)
-        import cupy
-
-        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
-        begin.record()
-        for _ in range(steps):
+        for _ in range(number):
             self.step()
-        end.record()
-        end.synchronize()
-        return cupy.cuda.get_elapsed_time(begin, end) / 1e3 / steps
+
+    def seconds(self, steps: int) -> float:
+        """Of one step, the mean of so many after one; on a GPU between two events."""
+        self.steps(1)
+        return seconds_of(lambda: self.steps(steps)) / steps
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """That `work` takes on the backend in use; on a GPU between two events."""
+    if backend.xp() is np:
+        return _seconds_on_host(work)
+    import cupy
+
+    begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+    begin.record()
+    work()
+    end.record()
+    end.synchronize()
+    return cupy.cuda.get_elapsed_time(begin, end) / 1e3
 
 
 def _held_by_cupy(free: bool = True) -> int | None:
@@ -81,8 +93,20 @@ def _held_by_cupy(free: bool = True) -> int | None:
 
     pool = cupy.get_default_memory_pool()
     if free:
+        gc.collect()
         pool.free_all_blocks()
     return pool.total_bytes()
+
+
+def release() -> None:
+    """Give back the memory of contestants that are gone, and forget what was compiled for them."""
+    gc.collect()  # each holds itself, by its step
+    if backend.xp() is not np:
+        _held_by_cupy()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.compiler.reset()
+        torch.cuda.empty_cache()
 
 
 class Torchs:
@@ -113,7 +137,8 @@ class Torchs:
         self.forward = self.model
         if "compile" in way:
             mode = "max-autotune" if "max-autotune" in way else "default"
-            self.forward = torch.compile(self.model, mode=mode)
+            # Otherwise the second batch size is compiled for batches of any size.
+            self.forward = torch.compile(self.model, mode=mode, dynamic=False)
         self.first_loss = self._step()  # compiles
         self.step = self._captured() if way.endswith("graph") else self._step
         self.seconds(3)
@@ -124,15 +149,16 @@ class Torchs:
         """Bytes that PyTorch has taken of the GPU's memory; None without a GPU."""
         if self.device == "cpu":
             return None
+        gc.collect()
         self.torch.cuda.empty_cache()
         self.torch.cuda.reset_peak_memory_stats()
         return self.torch.cuda.memory_reserved()
 
     def _step(self):
         torch = self.torch
+        self.sgd.zero_grad()
         with torch.autocast(self.device, self.half, enabled=self.half is not None):
             loss = torch.nn.functional.cross_entropy(self.forward(self.x), self.labels)
-        self.sgd.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.sgd)
         self.scaler.update()
@@ -151,14 +177,19 @@ class Torchs:
             self._step()
         return captured.replay
 
+    def steps(self, number: int) -> None:
+        """Take so many."""
+        for _ in range(number):
+            self.step()
+
     def seconds(self, steps: int) -> float:
-        """Of one step, the mean of so many; on a GPU between two events."""
+        """Of one step, the mean of so many after one; on a GPU between two events."""
+        self.steps(1)
         if self.device == "cpu":
-            return _seconds_on_host(self.step, steps)
+            return _seconds_on_host(lambda: self.steps(steps)) / steps
         begin, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
-        for _ in range(steps):
-            self.step()
+        self.steps(steps)
         end.record()
         end.synchronize()
         return begin.elapsed_time(end) / 1e3 / steps
@@ -174,11 +205,10 @@ def _initial_weights(network: str) -> dict:
     return {name: torch.tensor(value) for name, value in state.items()}
 
 
-def _seconds_on_host(step: Callable[[], object], steps: int) -> float:
+def _seconds_on_host(work: Callable[[], object]) -> float:
     started = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return (time.perf_counter() - started) / steps
+    work()
+    return time.perf_counter() - started
 
 
 def batch_of(size: int, images: int) -> tuple[np.ndarray, np.ndarray]:
@@ -189,8 +219,8 @@ def batch_of(size: int, images: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def contestants(engine: str, network: str, batch: int, size: int, compiled: bool, tiny: bool):
-    """Name -> function that makes it. The compiled ones race against our graphs."""
+def contestants(engine: str, network: str, batch: int, size: int, tiny: bool, compiled: str = ""):
+    """Name -> function that makes it; if it is about a compiled way, that one and our graphs."""
     x, labels = batch_of(size, batch)
     makers = {
         f"minires {precision}{', graph' * graphed}": lambda p=precision, g=graphed: Ours(
@@ -200,7 +230,7 @@ def contestants(engine: str, network: str, batch: int, size: int, compiled: bool
         for graphed in (False, True)
         if graphed or not compiled
     }
-    ways = COMPILED if compiled else WAYS
+    ways = (compiled,) if compiled else WAYS
     if tiny:  # what needs no GPU, and no minutes
         ways = () if compiled else WAYS[:2]
     return makers | {f"torch {way}": lambda w=way: Torchs(network, x, labels, w) for way in ways}
@@ -212,6 +242,7 @@ def race(makers: dict, batch: int, rounds: int, steps: int) -> dict:
     Launches and bytes are those of our kernels, each byte that one needs counted once. All are made
     first, then they take turns: so many rounds, so many steps each time.
     """
+    release()
     racing, rows = {}, {}
     for name, make in makers.items():
         started = time.perf_counter()
@@ -222,20 +253,34 @@ def race(makers: dict, batch: int, rounds: int, steps: int) -> dict:
             rows[name] = {"error": f"{type(error).__name__}: {error}"[:300]}
     times = {name: [] for name in racing}
     for _ in range(rounds):
-        for name, contestant in racing.items():
-            times[name].append(contestant.seconds(steps))
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
+        for name, contestant in list(racing.items()):
+            try:
+                times[name].append(contestant.seconds(steps))
+            except Exception as error:
+                rows[name]["error"] = f"{type(error).__name__}: {error}"[:300]
+                del racing[name]
+    for name, contestant in racing.items():
+        median = statistics.median(times[name])
         rows[name] |= {
             "ms": 1e3 * median,
             "images/s": batch / median,
-            "all ms": [1e3 * s for s in seconds],
-            "memory": racing[name].memory,
-            "first loss": racing[name].first_loss,
+            "all ms": [1e3 * s for s in times[name]],
+            "memory": contestant.memory,
+            "first loss": contestant.first_loss,
         }
         if name.startswith("minires"):
             rows[name] |= {
-                "launches": racing[name].launches,
-                "bytes/image": racing[name].bytes / batch,
+                "launches": contestant.launches,
+                "bytes/image": contestant.bytes / batch,
             }
+    _compare_first_losses([rows[name] for name in racing])
     return rows
+
+
+def _compare_first_losses(rows: list[dict]) -> None:
+    """All start from the same weights; one whose loss is another's by no rounding is marked."""
+    if rows:
+        middle = statistics.median(row["first loss"] for row in rows)
+        for row in rows:
+            if not abs(row["first loss"] - middle) <= 0.02 * middle:
+                row["warning"] = f"first loss {row['first loss']:.4f}, the median {middle:.4f}"

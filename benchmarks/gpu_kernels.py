@@ -7,7 +7,11 @@ takes one step between the profiler's start and stop: what `measured` has ncu lo
 
 import argparse
 import csv
+import glob
+import os
+import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,40 +20,54 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from gpu_contestants import Ours, Torchs, batch_of
+from gpu_contestants import Ours, Torchs, batch_of, release
 
 from minires import backend, cuda
 
 READ, WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
 TIME = "gpu__time_duration.sum"  # nanoseconds
 STEPS = 9
+AHEAD = 256  # launches that are queued at a time, each with two events; a GPU holds about 1,024
+SPIN = r"""
+extern "C" __global__ void spin(long long nanoseconds) {
+  long long begin, now;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(begin));
+  do {
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+  } while (now - begin < nanoseconds);
+}
+"""
 
 
 def by_kernel(engine: str, network: str, batch: int, size: int, precision: str) -> dict:
     """Of a plain step of ours: each kernel's milliseconds, launches, bytes.
 
-    Times are between two events around a launch, medians over STEPS steps; bytes are those that
-    the launches state. Kernels are named by their file and their name there, as in `minires bench
-    --account`.
+    Times are between two events around a launch, less what lies between two events around nothing,
+    medians over STEPS steps. Launches wait in the queue behind a kernel that only waits: otherwise
+    the GPU would wait for the host between the events. Bytes are those that the launches state.
+    Kernels are named by their file and their name there, as in `minires bench --account`.
     """
+    release()
     ours = Ours(engine, network, *batch_of(size, batch), precision, graphed=False)
-    backend.set_precision(precision)
     rounds = []
     for _ in range(STEPS if backend.xp() is not np else 2):
         spans = []
 
         def timed(launch, spans=spans):
+            if len(spans) % AHEAD == 0:
+                _keep_busy()
             begin = _now()
             launch.run()
             spans.append((launch, begin, _now()))
             return True
 
         with cuda.watch(timed):
-            ours.step()
+            ours.steps(1)
+        nothing = _around_nothing()
         found = defaultdict(lambda: {"ms": 0.0, "launches": 0, "bytes": 0})
         for launch, begin, end in spans:
             row = found[f"{launch.module.name} {launch.instance.partition('<')[0]}"]
-            row["ms"] += 1e3 * _seconds_between(begin, end)
+            row["ms"] += 1e3 * max(0.0, _seconds_between(begin, end) - nothing)
             row["launches"] += 1
             row["bytes"] += sum(launch.bytes_moved())
         rounds.append(found)
@@ -57,6 +75,21 @@ def by_kernel(engine: str, network: str, batch: int, size: int, precision: str) 
     for name, row in rows.items():
         row["ms"] = statistics.median(found[name]["ms"] for found in rounds)
     return dict(sorted(rows.items(), key=lambda item: -item[1]["ms"]))
+
+
+def _keep_busy(nanoseconds: int = 40_000_000) -> None:
+    """Have a GPU do nothing, so that what is launched meanwhile follows without gaps."""
+    if backend.xp() is not np:
+        import cupy
+
+        cupy.RawKernel(SPIN, "spin")((1,), (1,), (np.int64(nanoseconds),))
+
+
+def _around_nothing(times: int = 64) -> float:
+    """Seconds between two events with nothing between them."""
+    _keep_busy()
+    pairs = [(_now(), _now()) for _ in range(times)]
+    return statistics.median(_seconds_between(*pair) for pair in pairs)
 
 
 def _now():
@@ -83,10 +116,13 @@ def torchs_by_kernel(network: str, batch: int, size: int, way: str, most: int = 
     """Of a step of PyTorch: milliseconds and launches of its costliest kernels, by its profiler."""
     from torch.profiler import ProfilerActivity, profile
 
+    release()
     contestant = Torchs(network, *batch_of(size, batch), way)
     on_gpu = contestant.device == "cuda"
     with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as seen:
-        contestant.seconds(STEPS)
+        contestant.steps(STEPS)
+        if on_gpu:
+            contestant.torch.cuda.synchronize()
     key = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     events = [event for event in seen.key_averages() if getattr(event, key) > 0]
     events.sort(key=lambda event: -getattr(event, key))
@@ -117,16 +153,29 @@ def measured(arguments: list[str], log: Path, flush: bool, seconds: float) -> di
     seconds : float
         After which it is given up.
     """
-    if shutil.which("ncu") is None:
+    release()
+    folders = ["/usr/local/cuda/bin", *sorted(glob.glob("/opt/nvidia/nsight-compute/*"))]
+    ncu = shutil.which("ncu", path=os.pathsep.join([os.environ.get("PATH", ""), *folders]))
+    if ncu is None:
         raise FileNotFoundError("ncu (Nsight Compute) is not installed")
-    command = ["ncu", "--clock-control", "none", "--profile-from-start", "off"]
+    command = [ncu, "--clock-control", "none", "--profile-from-start", "off"]
     command += ["--cache-control", "all" if flush else "none", "--target-processes", "all"]
     command += ["--metrics", f"{READ},{WRITTEN},{TIME}", "--csv", "--page", "raw"]
     command += ["--print-units", "base", "--force-overwrite", "--log-file", str(log)]
     command += [sys.executable, __file__, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=max(10, seconds))
-    if result.returncode:
-        raise RuntimeError(f"ncu ended with {result.returncode}: {result.stderr[-300:]}")
+    # In a process group of its own, since what ncu starts must end with it.
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    try:
+        _, errors = process.communicate(timeout=max(10, seconds))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if process.returncode:
+        said = log.read_text() if log.exists() else ""
+        raise RuntimeError(f"ncu ended with {process.returncode}: {said[-300:]} {errors[-300:]}")
     return total(read_table(log))
 
 
@@ -138,10 +187,12 @@ def read_table(path: Path) -> list[dict]:
     ValueError
         If it has no such columns, or in other units.
     """
-    lines = [line for line in path.read_text().splitlines() if line.startswith('"')]
-    table = list(csv.reader(lines))
+    text = path.read_text()
+    table = list(csv.reader(line for line in text.splitlines() if line.startswith('"')))
     if not table or not {"Kernel Name", READ, WRITTEN, TIME} <= set(table[0]):
-        raise ValueError(f"{path}: no table of ncu with {READ}, {WRITTEN}, {TIME}")
+        raise ValueError(
+            f"{path}: no table of ncu with {READ}, {WRITTEN}, {TIME}; it ends with {text[-300:]!r}"
+        )
     header, units, *rows = table
     unit = dict(zip(header, units, strict=True))
     scale = {"ns": 1, "nsecond": 1, "us": 1e3, "usecond": 1e3, "s": 1e9, "second": 1e9}
@@ -153,13 +204,19 @@ def read_table(path: Path) -> list[dict]:
         read, written, ns = (float(cell[name].replace(",", "")) for name in (READ, WRITTEN, TIME))
         found.append(
             {
-                "kernel": cell["Kernel Name"].partition("(")[0],
+                "kernel": _without_arguments(cell["Kernel Name"]),
                 "read": read,
                 "written": written,
                 "ns": ns * scale[unit[TIME]],
             }
         )
     return found
+
+
+def _without_arguments(name: str) -> str:
+    """``void f<float, (int)16>(float *)`` is f<float, 16>."""
+    plain = re.sub(r"\((bool|(unsigned )?(char|short|int|long))\)", "", name)
+    return plain.removeprefix("void ").partition("(")[0][:120]
 
 
 def total(rows: list[dict]) -> dict:
@@ -203,6 +260,7 @@ def main() -> None:
     parser.add_argument("--precision", default="tf32", help="of minires")
     parser.add_argument("--torch", default="", help="a way of PyTorch instead")
     options = parser.parse_args()
+    from cupy.cuda import Device
     from cupyx.profiler import profile
 
     x, labels = batch_of(32, options.batch)
@@ -212,7 +270,8 @@ def main() -> None:
         contestant = Ours("cupy", options.network, x, labels, options.precision, graphed=False)
     contestant.seconds(2)  # ends synchronised
     with profile():
-        contestant.seconds(1)
+        contestant.steps(1)
+        Device().synchronize()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ Each part ends by itself after --seconds (500), leaves JSON and logs in --out, a
 stopped when it is called again with the same --out. --tiny does the same in small on the emulator,
 without a GPU: whether the command works, not how fast anything is.
 
-correctness   the GPU tests; 50 steps of ResNet-20 against numpy, in float64
+correctness   50 steps of ResNet-20 against numpy, in float64 and float32; the GPU tests, those
+              under compute-sanitizer by themselves
 bench         training steps of ResNet-20, 56 and 110 at batch 128 and 1024: ours in tf32, float32,
               bf16 and fp16, each as plain launches and as a graph, and PyTorch's, by turns; where
               the time goes, kernel by kernel; the bytes that go through memory, by ncu. bench.md
@@ -27,7 +28,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from gpu_contestants import SGD, contestants, race
+from gpu_contestants import COMPILED, SGD, contestants, race, seconds_of
 from gpu_kernels import by_kernel, counted, measured, torchs_by_kernel
 from gpu_table import table
 
@@ -39,6 +40,7 @@ NETWORKS, BATCHES = ("resnet20", "resnet56", "resnet110"), (128, 1024)
 TRAINED = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
 TRAINED += ("plain20", "plain32", "plain44", "plain56")
 ROUNDS, STEPS = 7, 20
+COMPILING = 240  # seconds that must be left to begin with one of PyTorch's compiled ways
 
 
 class Session:
@@ -114,15 +116,7 @@ def run(command: list[str], log: Path, seconds: float) -> dict:
 
 
 def correctness(session: Session, engine: str, tiny: bool) -> None:
-    """The tests of this end, and a trace against numpy."""
-    chosen = (
-        ["-m", "emulator", "tests/test_graph.py", "-k", "computes_nothing"]
-        if tiny
-        else ["-m", "gpu"]
-    )
-    command = [sys.executable, "-m", "pytest", "-q", *chosen]
-    log = session.path.with_name("tests.log")
-    session.item("tests", lambda: run(command, log, session.left))
+    """A trace against numpy, and the tests that need a GPU; last those under compute-sanitizer."""
     network, steps, size = ("resnet8", 3, 8) if tiny else ("resnet20", 50, 32)
     for precision, dtype, lr in (("float32", "float64", 0.1), ("float32", "float32", 0.001)):
 
@@ -134,6 +128,24 @@ def correctness(session: Session, engine: str, tiny: bool) -> None:
             return {"steps": steps, "largest relative difference": _difference(ours, expected)}
 
         session.item(f"{network}, {steps} steps in {dtype} against numpy", compare)
+
+    def tests(*chosen: str) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", *chosen]
+
+        def finish():
+            result = run(command, session.path.with_name("tests.log"), session.left)
+            if result["exit"] not in (0, 1):  # passed or failed
+                raise RuntimeError(f"not finished: {result['last']}")
+            return result
+
+        session.item(" ".join(["tests", *chosen]), finish)
+
+    if tiny:
+        tests("-m", "emulator", "tests/test_graph.py", "-k", "computes_nothing")
+    else:
+        sanitizers = "tests/test_sanitizers.py"
+        tests("-m", "gpu", f"--ignore={sanitizers}")
+        tests("-m", "gpu", sanitizers)
 
 
 def _difference(a: list[float], b: list[float]) -> float:
@@ -162,35 +174,41 @@ def trace(engine, network, steps, size, dtype, lr, precision) -> list[float]:
 def bench(session: Session, engine: str, tiny: bool) -> None:
     """Every network and batch: all contestants by turns; then where our time goes, and the bytes.
 
-    What compiles for minutes comes last, and races by itself.
+    What compiles for minutes comes last, each by itself, and then what PyTorch's profiler sees,
+    which may slow down what comes after it.
     """
     networks, batches, size = (("resnet8",), (4,), 8) if tiny else (NETWORKS, BATCHES, 32)
     rounds, steps = (2, 1) if tiny else (ROUNDS, STEPS)
     folder = session.path.parent
     session.item("copy bandwidth, bytes/s", lambda: copied_per_second(tiny))
 
-    def races(compiled: bool) -> None:
-        for network in networks:
-            for batch in batches:
+    def races(way: str = "") -> None:
+        for batch in batches:
+            for network in networks:
 
                 def one(network=network, batch=batch):
-                    makers = contestants(engine, network, batch, size, compiled, tiny)
+                    makers = contestants(engine, network, batch, size, tiny, way)
                     return race(makers, batch, rounds, steps)
 
-                session.item(
-                    f"{network}, batch {batch}{', compiled' * compiled}", one, session.longest
-                )
+                name = f"{network}, batch {batch}" + f", torch {way}" * bool(way)
+                needs = max(session.longest, COMPILING * bool(way) * (not tiny))
+                session.item(name, one, needs)
+
+    def page() -> str:
+        text = table(session.done)
+        (folder / "bench.md").write_text(text)
+        return text
 
     def kernels(network: str, batch: int, precision: str) -> None:
-        name = f"{network}, batch {batch}, by kernel"
         session.item(
-            f"{name}: minires {precision}",
+            f"{network}, batch {batch}, by kernel: minires {precision}",
             lambda: by_kernel(engine, network, batch, size, precision),
         )
-        ways = {"bf16": "amp bf16"}
+
+    def torchs_kernels(network: str, batch: int, way: str) -> None:
         session.item(
-            f"{name}: torch {ways.get(precision, 'channels_last')}",
-            lambda: torchs_by_kernel(network, batch, size, ways.get(precision, "channels_last")),
+            f"{network}, batch {batch}, by kernel: torch {way}",
+            lambda: torchs_by_kernel(network, batch, size, way),
         )
 
     def bytes_of(network: str, batch: int, what: str, flag: str, flush: bool) -> None:
@@ -208,8 +226,9 @@ def bench(session: Session, engine: str, tiny: bool) -> None:
             f"{network}, batch {batch}, bytes of memory, {caches}: {engine_name} {what}", count
         )
 
-    races(compiled=False)
-    for network, batch in ((n, b) for b in batches for n in networks[::2]):  # shallow and deep
+    shallow_and_deep = [(network, batch) for batch in batches for network in networks[::2]]
+    races()
+    for network, batch in shallow_and_deep:
         for precision in ("tf32", "bf16"):
             kernels(network, batch, precision)
     for batch in batches:
@@ -218,23 +237,27 @@ def bench(session: Session, engine: str, tiny: bool) -> None:
                 bytes_of(networks[0], batch, precision, "--precision", flush)
             if not tiny:
                 bytes_of(networks[0], batch, "channels_last", "--torch", flush)
-    races(compiled=True)
-    (folder / "bench.md").write_text(table(session.done))
-    print(table(session.done), flush=True)
+    page()  # should the rest not come to its end
+    for way in COMPILED:
+        races(way)
+    for network, batch in shallow_and_deep:
+        for way in ("channels_last", "amp bf16"):
+            torchs_kernels(network, batch, way)
+    print(page(), flush=True)
 
 
 def copied_per_second(tiny: bool) -> float:
     """Bytes read and written by copying an array, the median of several times."""
     xp, megabytes = backend.xp(), 8 if tiny else 1024
     a = xp.zeros(megabytes << 18, np.float32)
-    b, seconds = xp.empty_like(a), []
-    for _ in range(9):
-        started = time.perf_counter()
-        b[...] = a
-        if xp is not np:
-            xp.cuda.Device().synchronize()
-        seconds.append(time.perf_counter() - started)
-    return 2 * a.nbytes / statistics.median(seconds)
+    b, times = xp.empty_like(a), 1 if tiny else 20
+
+    def copy(times: int = times) -> None:
+        for _ in range(times):
+            b[...] = a
+
+    copy(1 if tiny else 500)  # until the clocks have risen
+    return 2 * a.nbytes * times / statistics.median(seconds_of(copy) for _ in range(9))
 
 
 def train(session: Session, engine: str, tiny: bool, data_dir: str) -> None:

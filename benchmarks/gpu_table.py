@@ -18,7 +18,7 @@ def table(items: dict) -> str:
     if isinstance(bandwidth, float):
         lines += [f"Copying reads and writes {bandwidth / 1e12:.2f} TB/s together.", ""]
     for name, rows in items.items():
-        if re.fullmatch(r"\w+, batch \d+(, compiled)?", name) and "error" not in rows:
+        if re.fullmatch(r"\w+, batch \d+(, torch .+)?", name) and "error" not in rows:
             lines += [f"## {name}", "", *_race(rows, bandwidth), "", *_ratios(rows), ""]
     for name, rows in items.items():
         if ", by kernel: " in name and "error" not in rows:
@@ -57,7 +57,8 @@ def _race(rows: dict, bandwidth) -> list[str]:
             f"{moved * row['images/s'] / bandwidth:.0%}" if moved and bandwidth else "",
             f"{row['memory'] / 2**20:,.0f}" if row["memory"] is not None else "",
         )
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        warning = f" ({row['warning']})" if "warning" in row else ""
+        lines.append(f"| {name}{warning} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -168,14 +168,17 @@ def test_the_sanitizers_find_a_planted_bug(tmp_path, mode, barrier, n, finding):
 
 
 def checked_on_gpu(tool: str, program: str) -> subprocess.CompletedProcess:
-    """Run Python under NVIDIA's compute-sanitizer, which exits with 9 if it finds something."""
+    """Run Python under NVIDIA's compute-sanitizer; it exits with 9 for what it finds."""
     if why := backend.problem("cupy"):
         pytest.skip(f"no GPU to test on: {why}")
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/cuda/bin"])
     command = shutil.which("compute-sanitizer", path=path)
     if command is None:
         pytest.skip("compute-sanitizer is not installed (it comes with the CUDA toolkit)")
-    words = [command, "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", program]
+    words = [command, "--tool", tool, "--error-exitcode", "9"]
+    if tool == "memcheck":  # what libraries ask the driver in vain is no fault of a kernel
+        words += ["--report-api-errors", "no"]
+    words += [sys.executable, "-c", program]
     result = subprocess.run(words, capture_output=True, text=True)
     if "Device not supported" in result.stdout + result.stderr:
         pytest.skip("compute-sanitizer does not support this machine's GPU")
@@ -194,4 +197,4 @@ def test_no_kernel_is_found_fault_with_on_a_gpu(tool, chosen, precision):
 def test_a_missing_guard_of_the_tail_is_found_on_a_gpu(tmp_path):
     program = grid("cupy", "conv2d", path=tmp_path / "cuda.cu", **TAIL)
     result = checked_on_gpu("memcheck", program)
-    assert result.returncode == 9 and "Invalid __global__ write" in result.stdout
+    assert result.returncode != 0 and "Invalid __global__ write" in result.stdout

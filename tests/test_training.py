@@ -16,6 +16,7 @@ from minires import backend, cuda, models, optim
 from minires.data import load_shapes
 from minires.training import Config, Trainer, TrainingError, evaluate, load_weights
 from minires.training.config import PAPER_STEPS
+from minires.training.evaluate import Metrics
 from minires.training.weights import WeightsError, read_arrays
 
 TINY = {
@@ -64,6 +65,19 @@ def test_a_run_leaves_the_promised_files(tmp_path):
     assert [float(row["test_acc"]) for row in rows] == [r["test_acc"] for r in trainer.history]
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "config.json").read_text())["model"] == "resnet8"
+
+
+def test_seconds_end_when_the_device_is_ready(tmp_path, monkeypatch):
+    """Replays of a graph are only queued; whoever reads the sums waits until they are done."""
+
+    def late(self):
+        time.sleep(0.2)
+        return state(self)
+
+    state = Metrics.state
+    monkeypatch.setattr(Metrics, "state", late)
+    trainer = train(tmp_path, epochs=1)
+    assert trainer.history[0]["seconds"] >= 0.4  # read as the step is shown, and at the end
 
 
 def test_saved_weights_evaluate_to_the_recorded_accuracy(tmp_path):

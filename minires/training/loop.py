@@ -154,19 +154,24 @@ class Trainer:
         begin = epoch * len(self.loader)
         steps = self._steps(epoch, self.step - begin, end - begin)
         started, seconds_before, shown = time.perf_counter(), self.seconds, 0.0
+
+        def read_metrics() -> tuple[float, float]:
+            found = self._read_metrics()  # waits for the device, then the time counts
+            self.seconds = seconds_before + time.perf_counter() - started
+            return found
+
         with self._progress_bar(epoch) as bar:
             for _ in steps:
-                now = time.perf_counter()
-                self.seconds = seconds_before + now - started
-                if now - shown > 0.5:
-                    shown = now
-                    self._show_metrics(bar)
+                if time.perf_counter() - shown > 0.5:
+                    shown = time.perf_counter()
+                    self._show(bar, *read_metrics())
                 bar.update(1)
                 if stop.requested or self.step % self.config.checkpoint_every == 0:
-                    self._read_metrics()  # a diverged state must not replace a good one
+                    read_metrics()  # a diverged state must not replace a good one
                     checkpoint.write(self)
                 if stop.requested:
                     raise KeyboardInterrupt
+        read_metrics()
 
     def _steps(self, epoch: int, first: int, last: int) -> Iterator[None]:
         """Take the steps `first` to `last` - 1 of an epoch, one at a turn."""
@@ -211,8 +216,7 @@ class Trainer:
             )
         return loss, accuracy
 
-    def _show_metrics(self, bar) -> None:
-        loss, accuracy = self._read_metrics()
+    def _show(self, bar, loss: float, accuracy: float) -> None:
         bar.set_postfix_str(
             f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, "
             f"{self.metrics.count / self.seconds:.0f} images/s",

@@ -10,15 +10,16 @@ import importlib
 import numpy as np
 import pytest
 from cases import CASES
+from planting import plant
 from test_backends import check_agreement
 from test_operations import check_sgd
-from test_the_tests import plant
 
 import minires as mr
-from minires import Tensor, backend, kernels, models
+from minires import Tensor, backend, kernels, nn
 from minires import functional as F
 from minires.bench.ladder import error, tolerance
 from minires.kernels import ladders
+from minires.models.blocks import BasicBlock
 
 assert backend.simulated(), "set NUMBA_ENABLE_CUDASIM=1"
 
@@ -66,15 +67,23 @@ def test_sgd_is_its_definition(nesterov):
 
 
 def test_a_training_step_is_that_of_numpy():
-    """Loss and every gradient of a ResNet-8 on four images, and the step that follows from them."""
+    """Loss and every gradient of a narrow ResNet-6, and the step that follows from them."""
 
     def step(name: str):
         mr.seed(0)
         rng = np.random.default_rng(0)
         with mr.use(name):
-            net = models.resnet8().double()
+            net = nn.Sequential(
+                nn.Conv2d(3, 4, 3, padding=1, bias=False),
+                nn.BatchNorm2d(4),
+                nn.ReLU(),
+                BasicBlock(4, 4, 1, "A"),
+                BasicBlock(4, 8, 2, "A"),
+                nn.GlobalAvgPool2d(),
+                nn.Linear(8, 4),
+            ).double()
             sgd = mr.optim.SGD(net, 0.1, momentum=0.9, weight_decay=1e-4)
-            loss = F.cross_entropy(net(Tensor(rng.standard_normal((4, 2, 2, 3)))), np.arange(4))
+            loss = F.cross_entropy(net(Tensor(rng.standard_normal((4, 4, 4, 3)))), np.arange(4))
             loss.backward()
             gradients = [parameter.grad for parameter in net.parameters()]
             sgd.step()

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES, CONVOLUTIONS
+from planting import fails
 from test_operations import check_backward
-from test_the_tests import _fails
 from traces import assert_same_training
 
 import minires as mr
@@ -350,14 +350,14 @@ def test_a_planted_bug_is_caught(op, right, wrong, meaning, monkeypatch, tmp_pat
     plant(op, right, wrong, monkeypatch, tmp_path)
     monkeypatch.setattr("minires.backend._current", "emulator")
     cases = [case for case in CASES if case.op == op]
-    assert any(map(_fails, cases)), f"nobody noticed: {meaning}"
+    assert any(map(fails, cases)), f"nobody noticed: {meaning}"
 
 
 @pytest.mark.parametrize("op", sorted({bug[0] for bug in BUGS}))
 def test_kernels_planted_unchanged_pass(op, monkeypatch, tmp_path):
     plant(op, "", "", monkeypatch, tmp_path)
     monkeypatch.setattr("minires.backend._current", "emulator")
-    assert not any(_fails(case) for case in CASES if case.op == op)
+    assert not any(fails(case) for case in CASES if case.op == op)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ setup(
     extras_require={
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.2",
             "hypothesis>=6",
             "nvidia-cuda-nvrtc>=13; platform_system == 'Linux'",
             "nvidia-cuda-nvdisasm>=13; platform_system == 'Linux'",

@@ -60,5 +60,6 @@ def test_ci_runs_exactly_the_readmes_test_command():
     pattern = re.search(r"grep -m1 '(.*)' README.md", script)[1]
     matching = [line for line in README.splitlines() if re.search(pattern, line)]
     assert matching == [
-        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,parity]' && .venv/bin/pytest"
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,parity]'"
+        " && .venv/bin/pytest -n 2 --dist worksteal"
     ]

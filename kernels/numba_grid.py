@@ -23,6 +23,22 @@ config.CUDA_ARRAY_INTERFACE_SYNC = 0
 config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 config.CUDA_WARN_ON_IMPLICIT_COPY = 0
 
+if SIMULATED:
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    _allocate = FakeCUDAShared.array
+
+    def _shared_array(shared, shape, dtype, **options):
+        """The simulator's `cuda.shared.array` looks for the block's array, then allocates it: a
+        thread that came between had an array of its own. Here the first one's is everyone's."""
+        if shape == 0:  # the launch has allocated it
+            return _allocate(shared, shape, dtype, **options)
+        own = _allocate(FakeCUDAShared(0), shape, dtype, **options)
+        kernel = sys._getframe(1)
+        return shared._allocations.setdefault((kernel.f_code.co_filename, kernel.f_lineno), own)
+
+    FakeCUDAShared.array = _shared_array
+
 
 def launch(kernel, grid, block, *arguments) -> None:
     """Run a kernel, on a GPU on the stream that CuPy works on."""

@@ -6,6 +6,7 @@ Run by `test_numba_cuda.py`, in a process of its own: Numba chooses the simulato
 """
 
 import importlib
+import time
 
 import numpy as np
 import pytest
@@ -44,6 +45,21 @@ def test_small_cases_are_left_of_every_operation():
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_agrees_with_the_float64_reference(case, dtype):
     check_agreement(case, "numba_cuda", dtype)
+
+
+def test_the_threads_of_a_block_share_one_array_whoever_comes_first(monkeypatch):
+    """Numba's own simulator looks for the array, then allocates it: with all of a block's threads
+    between the two, each had an array of its own."""
+
+    def slow_empty(*arguments, **options):
+        time.sleep(0.01)
+        return empty(*arguments, **options)
+
+    empty = np.empty
+    monkeypatch.setattr(np, "empty", slow_empty)
+    kernel = kernels.load("cross_entropy", "numba_cuda")
+    loss, _ = kernel.forward(np.zeros((4, 5)), np.arange(4))
+    assert loss == pytest.approx(np.log(5))
 
 
 def test_an_infinite_gradient_of_batch_norm_in_evaluation_stays_where_it_is():

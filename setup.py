@@ -1,6 +1,15 @@
 """Packaging. `kernels/` stands beside the package and is imported as `minires.kernels`."""
 
+import sys
+
 from setuptools import find_packages, setup
+
+OLDEST = "3.11.4"
+
+# Before pip reads `python_requires`: an older pip then tries every version of the rest.
+if sys.version_info < tuple(map(int, OLDEST.split("."))):
+    this = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(f"minires needs Python {OLDEST} or later; {sys.executable} is Python {this}")
 
 kernel_packages = ["minires.kernels"] + [f"minires.kernels.{p}" for p in find_packages("kernels")]
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in kernel_packages}
@@ -14,7 +23,7 @@ setup(
     long_description=open("README.md", encoding="utf-8").read(),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.11.4",
+    python_requires=f">={OLDEST}",
     packages=find_packages(include=["minires", "minires.*"]) + kernel_packages,
     package_dir={"minires.kernels": "kernels"},
     package_data=package_data,

@@ -1,7 +1,9 @@
 """The README's code runs, and the commands and files that it names exist."""
 
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,13 @@ def test_the_named_files_exist(document):
     links = [(ROOT / document).parent / link for link in links]
     missing = [path for path in links + [ROOT / file for file in files] if not path.exists()]
     assert not missing
+
+
+def test_an_older_python_is_told_so(monkeypatch):
+    oldest = re.search(r"with Python ([\d.]+) to", README)[1]
+    monkeypatch.setattr(sys, "version_info", (3, 11, 2, "final", 0))
+    with pytest.raises(SystemExit, match=f"needs Python {oldest} or later; .* is Python 3.11.2"):
+        runpy.run_path(str(ROOT / "setup.py"))
 
 
 def test_ci_runs_exactly_the_readmes_test_command():

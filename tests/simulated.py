@@ -16,13 +16,13 @@ from test_backends import check_agreement
 from test_operations import check_sgd
 
 import minires as mr
-from minires import Tensor, backend, kernels, nn
+from minires import Tensor, backends, kernels, nn
 from minires import functional as F
 from minires.bench.ladder import error, tolerance
 from minires.kernels import ladders
 from minires.models.blocks import BasicBlock
 
-assert backend.simulated(), "set NUMBA_ENABLE_CUDASIM=1"
+assert backends.simulated(), "set NUMBA_ENABLE_CUDASIM=1"
 
 MOST_NUMBERS = 1100
 """Of a case's inputs: the simulator runs some 10,000 multiply-adds per second."""
@@ -69,7 +69,7 @@ def test_an_infinite_gradient_of_batch_norm_in_evaluation_stays_where_it_is():
     dy[2, 1] = np.inf
     running = {"running_mean": np.zeros(3), "running_var": np.ones(3)}
     gradients = []
-    for name in ("numpy", "numba_cuda"):
+    for name in ("reference", "numba_cuda"):
         kernel = kernels.load("batch_norm", name)
         _, saved = kernel.forward(x, gamma, beta, **running, training=False)
         gradients.append(kernel.backward(dy, saved)[0])

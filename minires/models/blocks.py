@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import ceil, sqrt
 
-from minires import backend, kernels, nn
+from minires import backend, nn
 from minires import functional as F
 from minires.models import fusing
 from minires.recompute import checkpoint
@@ -152,4 +152,4 @@ def _is_fused(asked: bool | None, op: str, x) -> bool:
     """What was asked for; else where there is a kernel for it, or nothing else for half storage."""
     if asked is not None:
         return asked
-    return kernels.has_own(op, backend.current()) or x.dtype.itemsize == 2
+    return backend.get(backend.current()).has_kernel(op) or x.dtype.itemsize == 2

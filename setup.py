@@ -11,7 +11,7 @@ if sys.version_info < tuple(map(int, OLDEST.split("."))):
     this = ".".join(map(str, sys.version_info[:3]))
     sys.exit(f"minires needs Python {OLDEST} or later; {sys.executable} is Python {this}")
 
-ROOMS = ("kernels", "paper")
+ROOMS = ("kernels", "paper", "benchmarks")
 """Folders at the root that are packages of `minires`. What they record (results/) is not packed."""
 
 packages = find_packages(include=["minires", "minires.*"])

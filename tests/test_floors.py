@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import minires
-from minires import kernels, paper
+from minires import benchmarks, kernels, paper
 
 FLOORS = (
     "minires.cuda",
@@ -30,7 +30,7 @@ FLOORS = (
     "minires.training",
     "minires.paper.detection",
     "minires.interop",
-    "minires.bench",
+    "minires.benchmarks",
     "minires.paper",
     "minires",
     "minires.commands",
@@ -43,7 +43,7 @@ FLOORS = (
 def find_modules() -> dict[str, Path]:
     """Every module of the project, by its dotted name."""
     modules = {}
-    for package in (minires, kernels, paper):
+    for package in (minires, kernels, paper, benchmarks):
         name, root = package.__name__, Path(package.__file__).parent
         for path in root.rglob("*.py"):
             parts = path.relative_to(root).with_suffix("").parts

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from minires import backend, models, optim
+from minires import backend, extensions, models, optim
 from minires import functional as F
 from minires.function import Function
 from minires.interop import to_torch_state_dict
@@ -36,12 +36,15 @@ class Contestant:
         A backend of minires, or ``"torch "`` and one of TORCH_VARIANTS.
     threads : int
         How many threads it may use.
+    imports : tuple of str
+        Modules that register the network or the backend.
     """
 
     model: str
     batch_size: int
     engine: str
     threads: int
+    imports: tuple[str, ...] = ()
 
     @property
     def torch_variant(self) -> str:
@@ -51,7 +54,8 @@ class Contestant:
     @property
     def on_gpu(self) -> bool:
         """Whether it computes on a GPU."""
-        return not self.torch_variant and backend.get(self.engine).on_gpu
+        entry = backend.BACKENDS.get(self.engine)
+        return entry is not None and entry.on_gpu
 
     @property
     def float32(self) -> bool:
@@ -60,10 +64,10 @@ class Contestant:
 
     def check(self) -> None:
         """Raise a sentence if there is no such network, or no such engine on this machine."""
-        models.check_image_size(self.model, SIZE)
+        network = models.get(self.model)
+        network.check_image_size(SIZE)
         if self.torch_variant:
-            kind, _ = models.parse_name(self.model)
-            if models.is_for_imagenet(self.model) or kind == "vgg":
+            if network.make is not models.CifarResNet:
                 raise ValueError(
                     f"PyTorch is timed with the resnets and plain nets for CIFAR, not with "
                     f"{self.model}"
@@ -84,6 +88,7 @@ class Contestant:
             Runs a training step (forward, loss, backward, SGD) and returns the loss as a number.
             `step.per_operation(n)` gives the seconds per step of each operation, over n steps.
         """
+        extensions.load(self.imports)
         backend.seed(0)
         backend.use("numpy" if self.torch_variant else self.engine)
         model = models.build(self.model, CLASSES)
@@ -154,8 +159,7 @@ class _TorchStep:
 
         torch.set_num_threads(contestant.threads)
         self.torch, variant = torch, contestant.torch_variant
-        kind, depth = models.parse_name(contestant.model)
-        self.model = TorchResNet((depth - 2) // 6, residual=kind == "resnet")
+        self.model = TorchResNet.like(model)
         state = to_torch_state_dict(model.state_dict())
         self.model.load_state_dict(
             {name: torch.tensor(value) for name, value in state.items()}, strict=False

@@ -121,8 +121,7 @@ class Torchs:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
         before = self._held()
-        kind, depth = models.parse_name(network)
-        self.model = TorchResNet((depth - 2) // 6, residual=kind == "resnet")
+        self.model = TorchResNet.like(models.build(network))
         self.model.load_state_dict(_initial_weights(network), strict=False)
         self.model = self.model.to(self.device)
         self.x = torch.tensor(x, device=self.device).permute(0, 3, 1, 2).contiguous()

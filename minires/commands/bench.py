@@ -5,12 +5,12 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from minires import backend
+from minires import backend, extensions
 from minires.benchmarks import TORCH_VARIANTS, Contestant, measure, report
 from minires.benchmarks.account import account_table
 from minires.benchmarks.ladder import ladder_table
 from minires.benchmarks.timing import sgemm_flops_per_second
-from minires.commands.options import DEFAULTS, count
+from minires.commands.options import DEFAULTS, count, import_option
 from minires.kernels import ladders
 
 
@@ -23,9 +23,11 @@ def bench(
     out: str | None,
     ladder: str | None,
     account: str | None,
+    imports: list[str] | None,
     **how,
 ) -> None:
     """minires bench: every network x batch size x number of threads x engine, by turns."""
+    own = extensions.load(imports or ())
     if ladder is not None:
         print(ladder_table(ladder))
         return
@@ -36,11 +38,12 @@ def bench(
     engines = [backend.default() if name == "auto" else name for name in backend_names]
     engines += [f"torch {variant}" for variant in TORCH_VARIANTS if against == "torch"]
     rows = product(dict.fromkeys(model), dict.fromkeys(batch_size), dict.fromkeys(threads))
-    contestants = [Contestant(*row[:2], e, row[2]) for row in rows for e in dict.fromkeys(engines)]
+    engines = list(dict.fromkeys(engines))
+    contestants = [Contestant(*row[:2], e, row[2], own) for row in rows for e in engines]
     words = ["--model", *model, "--batch-size", *batch_size, "--backend", *backend_names]
     words += ["--threads", *threads] + ["--against", against] * (against is not None)
     words += ["--rounds", how["rounds"], "--steps", how["steps"]]
-    words += ["--per-op"] * how["per_operation"]
+    words += ["--per-op"] * how["per_operation"] + [w for name in own for w in ("--import", name)]
     names = [*model, *(f"batch{size}" for size in batch_size), *backend_names]
     place = Path(out or "-".join(["runs/bench", *names, *filter(None, [against])]))
     place.parent.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
@@ -75,8 +78,8 @@ def add(commands) -> None:
         dest="backend_names",
         nargs="+",
         default=auto,
-        choices=("auto", *backend.BACKENDS),
-        help="auto: the fastest that works here",
+        metavar="NAME",
+        help=f"{', '.join(backend.BACKENDS)}, or auto: the fastest that works here",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     p.add_argument(
@@ -99,6 +102,7 @@ def add(commands) -> None:
         action="store_true",
         help="also the time of each operation",
     )
+    import_option(p)
     p.add_argument("--out", metavar="PATH", help="of the results, without .json and .png")
     p.add_argument(
         "--ladder",

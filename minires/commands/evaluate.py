@@ -32,11 +32,11 @@ def evaluate_weights(
         (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(weights)
     )
     noted = {name: metadata[name] for name in ("model", "shortcut", "dataset") if name in metadata}
-    noted |= {"image_size": int(metadata["image_size"])} if "image_size" in metadata else {}
     options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
     if "model" not in options:
         raise ValueError(f"{weights} does not say which network it belongs to; give --model")
-    size = options.get("image_size", data.get(options["dataset"]).image_size)
+    size = given.get("image_size", int(metadata.get("image_size", 0)))
+    size = size or data.get(options["dataset"]).image_size
     models.get(options["model"]).check_image_size(size)
     norm = Normalization.from_metadata(metadata)
     if norm is None and normalization is None:

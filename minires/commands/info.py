@@ -42,9 +42,8 @@ def info(
         print(f"  {name:<12}{state}")
     print(f"\ndata in {data_dir}")
     for name, source in data.SOURCES.items():
-        where = source.about
-        if source.find is not None:
-            where = source.find(data_dir) or "not there; downloaded when asked for"
+        path = source.found(data_dir) or "not there; downloaded when asked for"
+        where = source.about if source.find is None else path
         print(f"  {name:<12}{where}")
 
 

@@ -53,6 +53,10 @@ class Source:
     about: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
+    def found(self, data_dir: str | Path) -> Path | None:
+        """Where its files lie; None if they are not there, or if it is no file."""
+        return None if self.find is None else self.find(data_dir)
+
     def check_image_size(self, size: int) -> None:
         """Raise a DataError if it has no images of size x size pixels."""
         if not self.any_size and size != self.image_size:
@@ -200,11 +204,11 @@ def load(
     why = ""
     if name == AUTO:
         try:
-            if source.find(data_dir) or download:
+            if source.found(data_dir) or download:
                 return load(source.name, data_dir, download, image_size)
             why = f" (no CIFAR-10 in {data_dir}, and downloads are switched off)"
         except DataError as error:
-            if source.find(data_dir):
+            if source.found(data_dir):
                 raise
             reason = error.__cause__ or error
             why = f" (no CIFAR-10 in {data_dir}, and it could not be downloaded: {reason})"
@@ -212,6 +216,6 @@ def load(
     found = source.load(data_dir=data_dir, download=download, image_size=image_size)
     train, test = source.check(found, image_size)
     if source.find is not None:
-        return train, test, f"{source.name} from {source.find(data_dir)}"
+        return train, test, f"{source.name} from {source.found(data_dir)}"
     about = f", {source.about}" if source.about else ""
     return train, test, f"{source.name}{about}{why}"

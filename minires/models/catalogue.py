@@ -316,7 +316,9 @@ def build(
     """
     network = get(name)
     options = {"shortcut": shortcut, "stride_in_3x3": stride_in_3x3, "recompute": recompute}
-    given = {option: value for option, value in options.items() if value not in (None, False)}
+    given: dict[str, Any] = {
+        option: value for option, value in options.items() if value not in (None, False)
+    }
     for option in given:
         network.check_option(option)
     if "fused" in network.options:

@@ -115,7 +115,7 @@ class Config:
         """
         network, source = models.get(self.model), data.get(self.dataset)
         open_settings = {field.name for field in fields(self) if field.default is None}
-        recipe = {"image_size": source.image_size} | source.recipe | network.recipe
+        recipe = {"image_size": source.image_size, **source.recipe, **network.recipe}
         for name, value in recipe.items():
             if name not in open_settings:
                 raise ValueError(
@@ -150,7 +150,7 @@ class Config:
         """How many iterations the run has."""
         length: Mapping[str, Any] = {"steps": self.steps, "epochs": self.epochs}
         if self.steps is None and self.epochs is None:
-            length = {"steps": PAPER_STEPS} | data.get(self.dataset).recipe
+            length = {"steps": PAPER_STEPS, **data.get(self.dataset).recipe}
         epochs = length.get("epochs")
         return length["steps"] if epochs is None else epochs * steps_per_epoch
 

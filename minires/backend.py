@@ -16,6 +16,9 @@ import numpy as np
 
 from minires import cuda, kernels
 from minires.cuda import graph, host
+from minires.cuda.graph import converted as converted
+from minires.cuda.graph import copied as copied
+from minires.cuda.graph import refuse as refuse
 
 BY_SPEED = ("cupy", "numba", "numba_cuda", "numpy", "emulator")
 """All backends, fastest first: the order in which `default` looks for one that works."""
@@ -164,20 +167,21 @@ def storage() -> np.dtype:
     return cuda.storage() if current() in HALF_STORAGE else np.dtype(np.float32)
 
 
-def kernel(op: str) -> ModuleType:
-    """The module that computes operation `op` on the current backend.
+def kernel(op: str, name: str | None = None) -> ModuleType:
+    """The module that computes operation `op` on the backend `name`, by default the current one.
 
     Raises
     ------
     minires.cuda.graph.GraphError
         While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
     """
-    if graph.capturing() and not (current() in GRAPHS and kernels.has_own(op, current())):
+    name = name or current()
+    if graph.capturing() and not (name in GRAPHS and kernels.has_own(op, name)):
         raise graph.GraphError(
-            f"operation {op!r} has no CUDA C++ kernel on backend {current()}, and what array code "
+            f"operation {op!r} has no CUDA C++ kernel on backend {name}, and what array code "
             f"computes would not be part of the graph; graphs are of backend {' or '.join(GRAPHS)}"
         )
-    return kernels.load(op, current())
+    return kernels.load(op, name)
 
 
 def xp() -> ModuleType:
@@ -208,6 +212,16 @@ def to_numpy(array) -> np.ndarray:
 def is_array(value) -> bool:
     """Whether `value` is an array that the current backend computes on."""
     return isinstance(value, xp().ndarray)
+
+
+def check_array(op: str, array) -> None:
+    """Raise a TypeError that names operation `op` if another backend has made `array`."""
+    if not is_array(array):
+        own, other = (f"{kind.__module__}.{kind.__name__}" for kind in (xp().ndarray, type(array)))
+        raise TypeError(
+            f"{op}: the current backend {current()!r} computes on {own}, but an input of shape "
+            f"{array.shape} is a {other}, made under another backend"
+        )
 
 
 def seed(value: int) -> None:

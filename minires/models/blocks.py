@@ -5,7 +5,7 @@ from math import ceil, sqrt
 
 from minires import backend, kernels, nn
 from minires import functional as F
-from minires.recompute import checkpoint
+from minires.recompute import recomputed
 
 SHORTCUTS = ("A", "B", "C", "none")
 
@@ -133,7 +133,7 @@ def run_recomputing(blocks: Sequence[nn.Module], x):
     length = ceil(sqrt(len(blocks)) / 3)
     starts = range(0, len(blocks), length)
     for start in starts[:-1]:
-        x = checkpoint(blocks[start : start + length], x)
+        x = recomputed(blocks[start : start + length], x)
     return nn.Sequential(*blocks[starts[-1] :])(x)
 
 

@@ -172,7 +172,7 @@ def test_the_readme_says_the_same(title, fused):
         f"| {title} | {found.total.launches} | {read:.2f} + {written:.2f} | "
         f"{1 / seconds_of_memory:,.0f} images/s | {1 / seconds_of_launches:,.0f} images/s |"
     )
-    assert row in (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert row in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_has_no_kernel_is_named(monkeypatch):

@@ -26,9 +26,6 @@ from minires.data import Dataset, Loader, Normalization
 from minires.training.evaluate import Metrics
 from minires.watchers import watch
 
-ENGINES = ("cupy", "emulator")
-"""Backends that launch the CUDA C++ kernels."""
-
 TARGETS = {("resnet20", 128): (100, 9e6)}
 """(network, batch size) -> launches of a step and bytes per image that it is to keep to."""
 
@@ -127,7 +124,7 @@ def account(
         A name that `models.build` knows.
     batch_size : int
     engine : str
-        One of ENGINES; ``"auto"`` for the first that works here.
+        A backend that launches CUDA C++ kernels; ``"auto"`` for the first that works here.
     fused : bool, optional
         As in `models.build`: False computes every operation on its own.
     precision : str
@@ -163,13 +160,14 @@ def _precision(name: str):
 
 
 def chosen_engine(name: str) -> str:
-    """The backend of this name; for ``"auto"`` the first of ENGINES that works here."""
+    """The backend of this name; for ``"auto"`` the first with CUDA C++ kernels that works here."""
+    able = backend.able_to("graphs")  # what a graph records are launches of CUDA C++ kernels
     if name == "auto":
-        return next((engine for engine in ENGINES if backend.problem(engine) is None), ENGINES[-1])
-    if name not in ENGINES:
+        return next((engine for engine in able if backend.problem(engine) is None), able[-1])
+    if name not in able:
         raise ValueError(
-            f"an account is of CUDA C++ kernels (backend {' or '.join(ENGINES)}), but the backend "
-            f"is {name}"
+            f"an account is of CUDA C++ kernels (backend {' or '.join(able)}), but the backend is "
+            f"{name}"
         )
     return name
 

@@ -19,8 +19,6 @@ from minires.watchers import watch
 TORCH_VARIANTS = ("eager", "channels_last", "compile", "compile channels_last", "bf16")
 """PyTorch's ways to run the step; bf16 is autocast in channels_last, not the same precision."""
 
-GPU_BACKENDS = ("cupy", "numba_cuda")
-
 CLASSES, SIZE = 10, 32
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
 
@@ -49,6 +47,11 @@ class Contestant:
     def torch_variant(self) -> str:
         """One of TORCH_VARIANTS; empty for minires."""
         return self.engine.removeprefix("torch ") if self.engine.startswith("torch ") else ""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return not self.torch_variant and backend.get(self.engine).on_gpu
 
     @property
     def float32(self) -> bool:

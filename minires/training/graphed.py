@@ -65,12 +65,13 @@ def is_graphed(config: Config) -> bool:
     ValueError
         If it is asked for, but the current backend cannot.
     """
-    name = backend.current()
-    if config.graph and name not in backend.GRAPHS:
+    entry = backend.get(backend.current())
+    if config.graph and not entry.graphs:
         raise ValueError(
             f"--graph repeats launches of CUDA C++ kernels (backend "
-            f"{' or '.join(backend.GRAPHS)}), but the backend is {name}"
+            f"{' or '.join(backend.able_to('graphs'))}), but the backend is {entry.name}"
         )
     if config.graph is None:  # the emulator gains nothing by it
-        return name == "cupy" and config.clip_grad_norm is None and not config.recompute
+        pays = entry.graphs and entry.on_gpu
+        return pays and config.clip_grad_norm is None and not config.recompute
     return config.graph

@@ -12,6 +12,7 @@ FLOORS = (
     "minires.cuda",
     "minires.kernels.arrays",
     "minires.kernels",
+    "minires.backends",
     "minires.backend",
     "minires.watchers",
     "minires.fingerprint",

@@ -23,8 +23,8 @@ from minires import backend, cuda, models, optim
 from minires import functional as F
 from minires.cuda.signature import DTYPES
 from minires.data import Dataset, Loader, Normalization
-from minires.function import Function
 from minires.training.evaluate import Metrics
+from minires.watchers import watch
 
 TARGETS = {("resnet20", 128): (100, 9e6)}
 """(network, batch size) -> launches of a step and bytes per image that it is to keep to."""
@@ -217,23 +217,17 @@ def _array_code(name: str, account: Account):
 @contextmanager
 def _operations_noted(account: Account):
     """Note the operations that launch no kernel; the value collects all gradients they return."""
-    call, gradients, returned = Function.__call__, Function.gradients, []
+    returned = []
 
-    def noted_call(function, *inputs):
-        with _array_code(f"{function.name} forward", account):
-            return call(function, *inputs)
+    def note(function, direction, compute, *arrays):
+        with _array_code(f"{function.name} {direction}", account):
+            results = compute(*arrays)
+        if direction == "backward":
+            returned.extend(results)
+        return results
 
-    def noted_gradients(function, dy):
-        with _array_code(f"{function.name} backward", account):
-            result = gradients(function, dy)
-        returned.extend(result)
-        return result
-
-    Function.__call__, Function.gradients = noted_call, noted_gradients
-    try:
+    with watch(note):
         yield returned
-    finally:
-        Function.__call__, Function.gradients = call, gradients
 
 
 def account_table(model_name: str, batch_size: int = 128, engine: str = "auto") -> str:

@@ -9,6 +9,9 @@ from minires.backends import BACKENDS, able_to, get
 from minires.backends import Backend as Backend
 from minires.backends import register as register
 from minires.cuda import graph
+from minires.cuda.graph import converted as converted
+from minires.cuda.graph import copied as copied
+from minires.cuda.graph import refuse as refuse
 
 _current: str | None = None  # until the first use: `default()`, which may have to import CuPy
 _generator = np.random.default_rng(0)
@@ -94,15 +97,15 @@ def storage() -> np.dtype:
     return cuda.storage() if get(current()).half_storage else np.dtype(np.float32)
 
 
-def kernel(op: str) -> ModuleType:
-    """The module that computes operation `op` on the current backend.
+def kernel(op: str, name: str | None = None) -> ModuleType:
+    """The module that computes operation `op` on the backend `name`, by default the current one.
 
     Raises
     ------
     minires.cuda.graph.GraphError
         While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
     """
-    entry = get(current())
+    entry = get(name or current())
     if graph.capturing() and not (entry.graphs and entry.has_kernel(op)):
         able = " or ".join(able_to("graphs"))
         raise graph.GraphError(
@@ -137,6 +140,16 @@ def to_numpy(array) -> np.ndarray:
 def is_array(value) -> bool:
     """Whether `value` is an array that the current backend computes on."""
     return isinstance(value, xp().ndarray)
+
+
+def check_array(op: str, array) -> None:
+    """Raise a TypeError that names operation `op` if another backend has made `array`."""
+    if not is_array(array):
+        own, other = (f"{kind.__module__}.{kind.__name__}" for kind in (xp().ndarray, type(array)))
+        raise TypeError(
+            f"{op}: the current backend {current()!r} computes on {own}, but an input of shape "
+            f"{array.shape} is a {other}, made under another backend"
+        )
 
 
 def seed(value: int) -> None:

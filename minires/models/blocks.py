@@ -6,7 +6,7 @@ from math import ceil, sqrt
 from minires import backend, nn
 from minires import functional as F
 from minires.models import fusing
-from minires.recompute import checkpoint
+from minires.recompute import recomputed
 
 SHORTCUTS = ("A", "B", "C", "none")
 
@@ -135,7 +135,7 @@ def run_recomputing(blocks: Sequence[nn.Module], x):
     length = ceil(sqrt(len(blocks)) / 3)
     starts = range(0, len(blocks), length)
     for start in starts[:-1]:
-        x = checkpoint(blocks[start : start + length], x)
+        x = recomputed(blocks[start : start + length], x)
     return nn.Sequential(*blocks[starts[-1] :])(x)
 
 

@@ -11,8 +11,6 @@ from minires import backend, cuda, models
 CLASSES, SIZE = 10, 32
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
 
-GPU_BACKENDS = ("cupy", "numba_cuda")
-
 
 @dataclass(frozen=True)
 class Way:
@@ -104,16 +102,18 @@ class Entry:
     @property
     def on_gpu(self) -> bool:
         """Whether the step runs on a GPU."""
-        return self.engine in GPU_BACKENDS or (self.is_torch and self.device == "cuda")
+        if self.is_torch:
+            return self.device == "cuda"
+        return self.engine in backend.able_to("on_gpu")
 
     @property
     def shares_process(self) -> bool:
         """Whether it can live in one process with others of its library.
 
         On a GPU it can: threads of the CPU do not matter, and the library tells how much of the
-        GPU's memory is taken. The same holds for the emulator, which stands for a GPU.
+        GPU's memory is taken. So can the emulator, which stands for a GPU.
         """
-        return self.on_gpu or self.engine == "emulator"
+        return self.on_gpu or self.engine in backend.able_to("graphs")
 
     @property
     def bits(self) -> int:
@@ -146,10 +146,10 @@ class Entry:
             return
         if why := backend.problem(self.engine):
             raise backend.BackendUnavailable(f"backend {self.engine!r} does not work here: {why}")
-        if self.graph and self.engine not in backend.GRAPHS:
+        if self.graph and self.engine not in (able := backend.able_to("graphs")):
             raise ValueError(
-                f"a step is a CUDA graph on backend {' or '.join(backend.GRAPHS)} only, but the "
-                f"backend is {self.engine}"
+                f"a step can be a CUDA graph on backend {' or '.join(able)}, but the backend is "
+                f"{self.engine}"
             )
         if self.recompute:
             models.check_recompute(self.model)

@@ -24,7 +24,7 @@ from minires import backend, cuda
 from minires.benchmarks.clocks import Clock
 from minires.benchmarks.entries import Entry
 from minires.benchmarks.memory import release_gpu
-from minires.benchmarks.steps import prepare
+from minires.benchmarks.race import prepare
 
 READ, WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
 TIME = "gpu__time_duration.sum"  # nanoseconds

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minires import Tensor, backend, models, optim
+from minires import backend, models, optim
 from minires import functional as F
 from minires.benchmarks.entries import COMPILED_ON_GPU, GPU_WAYS, SGD, Entry, entries
 from minires.benchmarks.gpu_kernels import by_kernel, counted, measured, torchs_by_kernel
@@ -36,6 +36,7 @@ from minires.benchmarks.gpu_page import page
 from minires.benchmarks.machine import copied_bytes_per_second, machine
 from minires.benchmarks.race import race
 from minires.benchmarks.report import chart, row
+from minires.tensor import Tensor
 from minires.training.weights import write_atomically
 
 ROOT = Path(__file__).parent.parent
@@ -137,9 +138,9 @@ def correctness(session: Session, engine: str, tiny: bool) -> None:
         session.item(" ".join(["tests", *chosen]), finish)
 
     if tiny:
-        tests("-m", "emulator", "tests/test_graph.py", "-k", "computes_nothing")
+        tests("-m", "emulator", "tests/cuda/test_graph.py", "-k", "computes_nothing")
     else:
-        sanitizers = "tests/test_sanitizers.py"
+        sanitizers = "tests/cuda/test_sanitizers.py"
         tests("-m", "gpu", f"--ignore={sanitizers}")
         tests("-m", "gpu", sanitizers)
 

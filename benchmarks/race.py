@@ -11,7 +11,8 @@ from itertools import groupby
 
 from minires.benchmarks.entries import Entry
 from minires.benchmarks.memory import forget_peak, resident_bytes
-from minires.benchmarks.steps import Step, prepare, training_flops
+from minires.benchmarks.minires_step import MiniresStep
+from minires.benchmarks.steps import Step, training_flops
 
 THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
@@ -79,6 +80,15 @@ class Result:
     def flops_per_second(self) -> float:
         """By the median step."""
         return self.flops / self.quartiles[1]
+
+
+def prepare(entry: Entry) -> Step:
+    """The step of an entry, ready to `start`; imports what it needs."""
+    if not entry.is_torch:
+        return MiniresStep(entry)
+    from minires.benchmarks.torch_step import TorchStep
+
+    return TorchStep(entry)
 
 
 def race(

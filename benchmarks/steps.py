@@ -4,20 +4,16 @@ Whoever takes it, the weights and the batch are the same.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
-from minires import Tensor, amp, backend, cuda, models, optim
-from minires import functional as F
-from minires.benchmarks.clocks import Clock, CupyClock
-from minires.benchmarks.entries import CLASSES, SGD, SIZE, Entry
+from minires import backend, models, nn
+from minires.benchmarks.clocks import Clock
+from minires.benchmarks.entries import CLASSES, SIZE, Entry
 from minires.benchmarks.memory import held_on_gpu, release_gpu
-from minires.cuda.graph import capture
-from minires.function import Function
 from minires.summary import summarize
 
 SETTLING = 3
@@ -25,7 +21,7 @@ SETTLING = 3
 
 
 class Step:
-    """What is timed; made by `prepare`.
+    """What is timed.
 
     Attributes
     ----------
@@ -44,7 +40,9 @@ class Step:
     def __init__(self, entry: Entry, clock: Clock):
         self.entry, self.clock = entry, clock
         self._run: Callable[[], object] = self._step
-        self._held_before = self._held()
+        if entry.on_gpu:
+            release_gpu()
+        self._held_before = held_on_gpu()
 
     def start(self) -> tuple[float, float]:
         """Take the first steps: the seconds of the very first, which compiles, and its loss."""
@@ -52,7 +50,7 @@ class Step:
         loss = self._first()
         seconds = time.perf_counter() - started
         self.seconds(SETTLING)
-        self.gpu_bytes = self._held() - self._held_before
+        self.gpu_bytes = held_on_gpu() - self._held_before
         return seconds, loss
 
     def seconds(self, number: int) -> list[float]:
@@ -68,12 +66,6 @@ class Step:
         """Seconds per step of each operation, over `steps` steps on the CPU."""
         raise NotImplementedError
 
-    def _held(self) -> int:
-        if not self.entry.on_gpu:
-            return 0
-        release_gpu()
-        return held_on_gpu()
-
     def _first(self) -> float:
         """The first step; its loss."""
         raise NotImplementedError
@@ -86,92 +78,7 @@ class Step:
         """Before a turn: another step of the same process may have chosen otherwise."""
 
 
-class MiniresStep(Step):
-    """The step by minires, on the backend and in the precision of the entry."""
-
-    def __init__(self, entry: Entry):
-        backend.use(entry.engine)
-        super().__init__(entry, Clock() if backend.xp() is np else CupyClock())
-        self._select()
-        x, labels = batch_of(entry)
-        self.model = initial_model(entry)
-        self.sgd = optim.SGD(self.model, **SGD)
-        self.scaler = amp.GradScaler() if entry.precision == "fp16" else None
-        self.x = Tensor(backend.asarray(x.astype(backend.storage())))
-        self.labels = backend.asarray(labels)
-
-    def _select(self) -> None:
-        backend.use(self.entry.engine)
-        backend.set_precision(self.entry.precision)
-
-    def _first(self) -> float:
-        with cuda.watch(self._count):
-            if self.entry.graph:
-                self._run = capture(self._step).replay
-            return self._run().item()
-
-    def _count(self, launch: cuda.Launch) -> None:
-        self.launches += 1
-        self.bytes += sum(launch.bytes_moved())
-
-    def _step(self) -> Tensor:
-        loss = F.cross_entropy(self.model(self.x), self.labels)
-        self.sgd.zero_grad()
-        if self.scaler is None:
-            loss.backward()
-            self.sgd.step()
-        else:
-            self.scaler.backward(loss)
-            self.scaler.step(self.sgd)
-        return loss
-
-    def per_operation(self, steps: int) -> dict[str, float]:
-        seconds = defaultdict(float)
-        originals = Function.forward, Function.backward, self.sgd.step
-        Function.forward = _timed(originals[0], lambda f, *arrays: _label(f, arrays), seconds)
-        Function.backward = _timed(
-            originals[1], lambda f, dy: f"{_label(f, f.inputs)}, backward", seconds
-        )
-        self.sgd.step = _timed(originals[2], lambda: "SGD", seconds)
-        try:
-            whole = sum(self.seconds(steps))
-        finally:
-            Function.forward, Function.backward, self.sgd.step = originals
-        seconds["the rest"] = whole - sum(seconds.values())
-        return {name: total / steps for name, total in seconds.items()}
-
-
-def _timed(function: Callable, label: Callable, seconds: dict) -> Callable:
-    def timed(*args):
-        name, started = label(*args), time.perf_counter()
-        result = function(*args)
-        seconds[name] += time.perf_counter() - started
-        return result
-
-    return timed
-
-
-def _label(function: Function, inputs) -> str:
-    """Operation and shapes; `inputs` are arrays, or the (shape, dtype) of each."""
-    shapes = [getattr(array, "shape", None) or array[0] for array in inputs]
-    if function.op == "conv2d":
-        (kh, kw, c, k), (sh, sw) = shapes[1], function.options["stride"]
-        stride = f", stride {sh}" if (sh, sw) != (1, 1) else ""
-        height, width = shapes[0][1:3]
-        return f"conv2d {kh}x{kw}, {c} to {k} channels{stride}, {height}x{width} pixels"
-    return f"{function.name} {'x'.join(map(str, shapes[0]))}"
-
-
-def prepare(entry: Entry) -> Step:
-    """The step of an entry, ready to `start`; imports what it needs."""
-    if not entry.is_torch:
-        return MiniresStep(entry)
-    from minires.benchmarks.torch_step import TorchStep
-
-    return TorchStep(entry)
-
-
-def initial_model(entry: Entry):
+def initial_model(entry: Entry) -> nn.Module:
     """The network with the weights that every engine begins with, on the current backend."""
     backend.seed(0)
     return models.build(entry.model, CLASSES, recompute=entry.recompute)

@@ -46,13 +46,13 @@ def _race(
     **how,
 ) -> None:
     """Every network x batch size x number of threads x engine, by turns."""
-    from minires.benchmarks.entries import CPU_WAYS, GPU_BACKENDS, WAYS, entries
+    from minires.benchmarks.entries import CPU_WAYS, WAYS, entries
     from minires.benchmarks.machine import facts
     from minires.benchmarks.race import race
     from minires.benchmarks.report import report, row
 
     engines = [backend.default() if name == "auto" else name for name in backend_names]
-    on_gpu = any(name in GPU_BACKENDS for name in engines)
+    on_gpu = any(backend.get(name).on_gpu for name in engines)
     racing = entries(
         model,
         batch_size,
@@ -106,7 +106,7 @@ def add(commands) -> None:
         dest="backend_names",
         nargs="+",
         default=auto,
-        choices=("auto", *backend.BY_SPEED),
+        choices=("auto", *backend.BACKENDS),
         help="auto: the fastest that works here",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -21,6 +21,7 @@ import numpy as np
 
 from minires import backend, cuda, models, optim
 from minires import functional as F
+from minires.benchmarks.entries import SGD
 from minires.cuda.signature import DTYPES
 from minires.data import Dataset, Loader, Normalization
 from minires.training.evaluate import Metrics
@@ -183,7 +184,7 @@ class _Step:
         normalization = Normalization.make("per-pixel", images)
         self.batches = iter(Loader(dataset, normalization, batch_size, shuffle=True, augment=True))
         self.model = models.build(model_name, CLASSES, fused=fused)
-        self.sgd = optim.SGD(self.model, lr=0.1)
+        self.sgd = optim.SGD(self.model, **SGD)
         self.metrics = Metrics()
 
     def run(self, account: Account) -> None:

@@ -7,7 +7,7 @@ if the answer is no.
 
 from minires import nn
 
-OF_EVERY_MODULE = {"training", "_buffers"}
+OF_EVERY_MODULE = {"training", "_buffers", "_forward_hooks", "_forward_pre_hooks"}
 KNOWN = {
     nn.Conv2d: {"weight", "bias", "stride", "padding"},
     nn.BatchNorm2d: {"weight", "bias", "running_mean", "running_var", "momentum", "eps"},
@@ -20,11 +20,13 @@ KNOWN = {
 def is_known(module: nn.Module) -> bool:
     """Whether a call of `module` is its class's `forward` on the attributes in KNOWN, no more.
 
-    It is not if the class is another one, a subclass included, or if an attribute is not known: an
-    option that the class got later, or a `forward` of the instance.
+    It is not if the class is another one, a subclass included; if an attribute is not known: an
+    option that the class got later, or a `forward` of the instance; or if it has a hook.
     """
     known = KNOWN.get(type(module))
-    return known is not None and vars(module).keys() <= known | OF_EVERY_MODULE
+    if known is None or module.has_hooks:
+        return False
+    return vars(module).keys() <= known | OF_EVERY_MODULE
 
 
 def takes_stem(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> bool:

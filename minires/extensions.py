@@ -68,7 +68,7 @@ def _load_file(name: str) -> str:
     loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     if str(path) in loaded:
         return str(path)
-    spec = importlib.util.spec_from_file_location(f"minires_import_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(str(path), path)  # two may have one stem
     if spec is None or spec.loader is None:
         raise ExtensionError(f"--import {name}: {path} is no file of Python code")
     module = importlib.util.module_from_spec(spec)

@@ -76,9 +76,7 @@ class Function:
         self.parents: tuple = ()
         self.inputs: tuple = ()  # (shape, dtype) of each
         self.fingerprints: list = []
-        self.retained: Any = (
-            None  # a Tensor that wants to keep its gradient, see Tensor.retain_grad
-        )
+        self.retained: Any = None  # a Tensor that keeps its gradient, see Tensor.retain_grad
         self.called = self.freed = False
 
     def forward(self, *arrays):

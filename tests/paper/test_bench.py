@@ -8,7 +8,7 @@ import pytest
 
 from minires import backend
 from minires.benchmarks.clocks import Clock
-from minires.benchmarks.entries import Entry, entries
+from minires.benchmarks.entries import GPU_WAYS, Entry, entries
 from minires.benchmarks.memory import resident_bytes
 from minires.benchmarks.race import Result, race
 from minires.benchmarks.report import as_json, doubt, report, row, table, verdicts
@@ -172,6 +172,20 @@ def test_what_an_engine_cannot_do_is_said_in_words(entry, message):
 
 def torch_sees_a_gpu() -> bool:
     return pytest.importorskip("torch").cuda.is_available()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_every_engine_does_the_same_work():
+    if why := backend.problem("cupy"):
+        pytest.skip(f"no GPU to test on: {why}")
+    if not torch_sees_a_gpu():
+        pytest.skip("PyTorch sees no GPU")
+    precisions = {"precisions": ("tf32", "float32", "bf16", "fp16"), "graph": (False, True)}
+    racing = entries(["resnet8"], [8], ["cupy"], torch_ways=GPU_WAYS, device="cuda", **precisions)
+    rows = [row(result) for result in race(racing, **TINY)]
+    assert [r["engine"] for r in rows if "problem" in r or not r["memory_mib"]] == []
+    assert all(r["launches"] > 0 for r in rows if r["engine"].startswith("cupy"))
+    assert doubt(rows) == "" and len(verdicts(rows)) == 2
 
 
 def test_recomputing_takes_the_same_step_with_less_memory():

@@ -240,7 +240,7 @@ def account_table(model_name: str, batch_size: int = 128, engine: str = "auto") 
     plain = account(model_name, batch_size, engine, fused=False)
     accounts = [found] if plain.kernels == found.kernels else [found, plain]
     moved = {name: traffic.moved for one in accounts for name, traffic in one.kernels.items()}
-    largest_first = sorted(moved, key=moved.get, reverse=True)
+    largest_first = sorted(moved, key=lambda name: moved[name], reverse=True)
     columns = f"{'launches':>12}{'MB read':>10}{'written':>10}"
     lines = [
         f"A training step of {model_name}, {batch_size} images, float32, backend {found.backend}; "

@@ -54,7 +54,7 @@ def by_kernel(entry: Entry) -> dict:
     step.start()
     clock, rounds = step.clock, []
     for _ in range(STEPS if entry.on_gpu else 2):
-        spans = []
+        spans: list[tuple] = []
 
         def timed(launch, spans=spans):
             if len(spans) % AHEAD == 0:
@@ -67,7 +67,7 @@ def by_kernel(entry: Entry) -> dict:
         with cuda.watch(timed):
             step.seconds(1)
         nothing = _around_nothing(clock)
-        found = defaultdict(lambda: {"ms": 0.0, "launches": 0, "bytes": 0})
+        found: dict[str, dict] = defaultdict(lambda: {"ms": 0.0, "launches": 0, "bytes": 0})
         for launch, begin, end in spans:
             row = found[f"{launch.module.name} {launch.instance.partition('<')[0]}"]
             row["ms"] += 1e3 * max(0.0, clock.seconds(begin, end) - nothing)
@@ -205,7 +205,7 @@ def _without_arguments(name: str) -> str:
 
 def total(rows: list[dict]) -> dict:
     """Launches, bytes, milliseconds; by kernel, too, the costliest first."""
-    kernels = defaultdict(lambda: {"launches": 0, "bytes": 0.0, "ms": 0.0})
+    kernels: dict[str, dict] = defaultdict(lambda: {"launches": 0, "bytes": 0.0, "ms": 0.0})
     for row in rows:
         for kernel in (kernels[row["kernel"]], kernels[""]):
             kernel["launches"] += 1

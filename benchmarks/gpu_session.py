@@ -9,9 +9,9 @@ without a GPU: whether the command works, not how fast anything is.
 correctness   50 steps of ResNet-20 against numpy, in float64 and float32; the GPU tests, those
               under compute-sanitizer by themselves
 bench         training steps of ResNet-20, 56 and 110 at batch 128 and 1024: ours in tf32, float32,
-              bf16 and fp16, each as plain launches and as a graph, and PyTorch's, by turns; where
-              the time goes, kernel by kernel; the bytes that go through memory, by ncu. bench.md
-              is the table of it
+              bf16 and fp16, each as plain launches and as a CUDA graph, and PyTorch's, by turns;
+              where the time goes, kernel by kernel; the bytes that go through memory, by ncu.
+              bench.md is the page of it, a picture for each race lies beside it
 train         the paper's recipe on CIFAR-10, network after network, seed after seed
 """
 
@@ -41,8 +41,8 @@ from minires.training.weights import write_atomically
 
 ROOT = Path(__file__).parent.parent
 NETWORKS, BATCHES = ("resnet20", "resnet56", "resnet110"), (128, 1024)
-TRAINED = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
-TRAINED += ("plain20", "plain32", "plain44", "plain56")
+RESNETS = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
+PLAIN = ("plain20", "plain32", "plain44", "plain56")
 PRECISIONS = ("tf32", "float32", "bf16", "fp16")
 ROUNDS, STEPS = 7, 20
 COMPILING = 240  # seconds that must be left to begin with one of PyTorch's compiled ways
@@ -250,7 +250,7 @@ def bench(session: Session, engine: str, tiny: bool) -> None:
             if not tiny:
                 bytes_of(theirs(networks[0], batch, "channels_last")[0], flush)
     written_page()  # should the rest not come to its end
-    for way in COMPILED_ON_GPU:
+    for way in COMPILED_ON_GPU[:1] if tiny else COMPILED_ON_GPU:
         races((way,), compiled=True)
     for what in shallow_and_deep:
         for entry in theirs(*what, "channels_last", "bf16"):
@@ -263,9 +263,8 @@ def train(session: Session, engine: str, tiny: bool, data_dir: str) -> None:
 
     The runs lie where `minires reproduce --budget full --out` (the session's directory) finds them.
     """
-    runs = [(network, 0) for network in TRAINED] + [
-        (n, s) for s in range(1, 5) for n in TRAINED[:5]
-    ]
+    runs = [(network, 0) for network in RESNETS + PLAIN]
+    runs += [(network, seed) for seed in range(1, 5) for network in RESNETS]
     runs.append(("resnet1202", 0))
     small = ["--dataset", "shapes", "--image-size", "8", "--steps", "3", "--batch-size", "4"]
     small += ["--train-size", "12", "--test-size", "4"]

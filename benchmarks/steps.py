@@ -16,7 +16,7 @@ from minires.benchmarks.entries import CLASSES, SIZE, Entry
 from minires.benchmarks.memory import held_on_gpu, release_gpu
 from minires.summary import summarize
 
-SETTLING = 3
+SETTLING = 2
 """Steps after the first one, until every buffer is there."""
 
 

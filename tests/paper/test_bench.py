@@ -8,7 +8,7 @@ import pytest
 
 from minires import backend
 from minires.benchmarks.clocks import Clock
-from minires.benchmarks.entries import Entry, entries
+from minires.benchmarks.entries import GPU_WAYS, Entry, entries
 from minires.benchmarks.memory import resident_bytes
 from minires.benchmarks.race import Result, race
 from minires.benchmarks.report import as_json, doubt, report, row, table, verdicts
@@ -28,8 +28,8 @@ def test_flops_of_resnet20_are_those_of_the_paper_times_three():
 
 def test_every_entry_does_the_same_work():
     pytest.importorskip("torch", reason="PyTorch is not installed (pip install '.[parity]')")
-    engines = ("numpy", "numba", "torch eager", "torch channels_last", "torch bf16")
-    for model in ("resnet8", "plain8"):
+    all_engines = ("numpy", "numba", "torch eager", "torch channels_last", "torch bf16")
+    for model, engines in (("resnet8", all_engines), ("plain8", ("numpy", "torch bf16"))):
         results = race([Entry(model, 4, engine, 1) for engine in engines], **TINY)
         assert [result.problem for result in results] == [""] * len(engines)
         *losses, in_bf16 = [result.first_loss for result in results]
@@ -174,8 +174,23 @@ def torch_sees_a_gpu() -> bool:
     return pytest.importorskip("torch").cuda.is_available()
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_every_engine_does_the_same_work():
+    if why := backend.problem("cupy"):
+        pytest.skip(f"no GPU to test on: {why}")
+    if not torch_sees_a_gpu():
+        pytest.skip("PyTorch sees no GPU")
+    precisions = {"precisions": ("tf32", "float32", "bf16", "fp16"), "graph": (False, True)}
+    racing = entries(["resnet8"], [8], ["cupy"], torch_ways=GPU_WAYS, device="cuda", **precisions)
+    rows = [row(result) for result in race(racing, **TINY)]
+    assert [r["engine"] for r in rows if "problem" in r or not r["memory_mib"]] == []
+    assert all(r["launches"] > 0 for r in rows if r["engine"].startswith("cupy"))
+    assert doubt(rows) == "" and len(verdicts(rows)) == 2
+
+
 def test_recomputing_takes_the_same_step_with_less_memory():
-    kept, recomputed = race(entries(["resnet20"], [64], ["numpy"], recompute=(False, True)), **TINY)
+    both = entries(["resnet20"], [64], ["numpy"], recompute=(False, True))
+    kept, recomputed = race(both, rounds=1, steps=1)
     assert recomputed.entry.name == "numpy, recompute"
     assert recomputed.first_loss == kept.first_loss
     assert recomputed.memory_bytes < 0.8 * kept.memory_bytes

@@ -41,7 +41,7 @@ def test_correctness_is_noted(tmp_path):
 
 def test_the_race_has_ours_and_pytorchs_rows(tmp_path):
     pytest.importorskip("torch")
-    items, printed = session("bench", tmp_path)
+    items, printed = session("bench", tmp_path, "--seconds", "3000")
     rows = {row["engine"]: row for row in items["resnet8, batch 4"]}
     assert len(rows) == 10 and not [row for row in rows.values() if "problem" in row]
     tf32, float32, bf16 = (rows[f"emulator {p}"] for p in ("tf32", "float32", "bf16"))

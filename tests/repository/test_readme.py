@@ -11,7 +11,7 @@ import pytest
 from minires import cli, data
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/design.md", "benchmarks/README.md", "results/README.md")
+DOCUMENTS = ("README.md", "docs/design.md", "benchmarks/README.md", "paper/results/README.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -30,7 +30,7 @@ def test_the_python_blocks_run_one_after_the_other(monkeypatch, capsys):
 
 def commands() -> list[str]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    results = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    results = (ROOT / "paper" / "results" / "README.md").read_text(encoding="utf-8")
     cells = re.findall(r"`(minires [^`]*)`", README + results)
     names = "train|eval|bench|reproduce|info"
     found = [re.sub(rf"^.*(?=minires ({names}))", "", line) for line in lines + cells]
@@ -51,7 +51,7 @@ def test_there_are_commands_to_check():
 def test_the_named_files_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
-    files = re.findall(r"`((?:minires|kernels|tests|docs|benchmarks|results)/[\w./]+)`", text)
+    files = re.findall(r"`((?:minires|kernels|paper|tests|docs|benchmarks)/[\w./]+)`", text)
     links = [(ROOT / document).parent / link for link in links]
     missing = [path for path in links + [ROOT / file for file in files] if not path.exists()]
     assert not missing

@@ -318,12 +318,13 @@ def test_an_unknown_mode_is_refused(monkeypatch):
 
 
 def plant(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
-    """Have the emulator find a copy of an operation's .cu file with a bug."""
+    """Have the emulator find a copy of an operation's .cu file with a bug, in double precision."""
     loaded = kernels.load(op, "cuda")
     assert right in loaded.KERNELS.source
     path = tmp_path / "cuda.cu"
     path.write_text(loaded.KERNELS.source.replace(right, wrong))
-    monkeypatch.setattr(loaded, "KERNELS", cuda.Module(path, list(loaded.KERNELS.signatures)))
+    instances = [name for name in loaded.KERNELS.signatures if "double" in name]
+    monkeypatch.setattr(loaded, "KERNELS", cuda.Module(path, instances))
 
 
 BUGS = [

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
+from kernel_sources import module
 from operation_checks import check_agreement
-from test_emulator import module
 
 import minires as mr
 from minires import Tensor, backend, cuda, kernels

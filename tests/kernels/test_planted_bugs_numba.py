@@ -53,7 +53,7 @@ NUMBA_BUGS = [
 
 SHOWS = {  # the beginning of the case that shows a bug, where it is not the operation's first
     "rows left out at stride 2": "conv2d-(1, 7, 5, 2)",
-    "pads exchanged": "conv2d-(2, 6, 7, 2)",
+    "pads exchanged": "conv2d-(1, 7, 6, 3)",
     "stride of a block forgotten": "conv2d-(1, 21, 24, 32)",
     "variance between blocks left out": "batch_norm-(3, 20, 10, 16)",
     "ReLU not in backward": "batch_norm-(2, 3, 5, 3)-train-relu",

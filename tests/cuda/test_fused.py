@@ -182,6 +182,8 @@ def plant(right: str, wrong: str, monkeypatch, tmp_path) -> None:
     assert any(right in text for text in texts)
     bands = texts[0].replace("#pragma once", "").replace(right, wrong)
     for file, text in zip(launcher.FILES, texts[1:], strict=True):
+        if right not in texts[0] and right not in text:
+            continue  # this file's kernels stay as they are
         place = (file, ("double", "double", "false"))
         path = tmp_path / file
         path.write_text(text.replace(right, wrong).replace(f'#include "{header.name}"', bands))

@@ -216,7 +216,12 @@ def disagrees(case) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("right", "wrong", "meaning"), BUGS)
+EVERY_SECOND = [  # each compiles a file or two
+    pytest.param(*bug, marks=[pytest.mark.slow] * (i % 2)) for i, bug in enumerate(BUGS)
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), EVERY_SECOND)
 def test_a_planted_bug_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
     plant(right, wrong, monkeypatch, tmp_path)
     assert notice(), f"nobody noticed: {meaning}"

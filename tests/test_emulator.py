@@ -67,7 +67,7 @@ __global__ void leave(float* y, int n) {
 
 def test_lanes_that_have_ended_are_not_waited_for(tmp_path):
     y = np.arange(1, 49, dtype=np.float32)
-    module(tmp_path, EARLY, "leave").launch("leave", (1,), (48,), (y, np.int32(20)))
+    module(tmp_path, EARLY, "leave").launch("leave", (1,), (48,), dict(y=y, n=20))
     np.testing.assert_array_equal(y[:20], 210)
     np.testing.assert_array_equal(y[20:], np.arange(21, 49))
 
@@ -77,7 +77,7 @@ def test_a_nan_stays_a_nan_on_the_tensor_core(tmp_path):
     for bits in (0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001):
         a[3, 2] = np.array(bits, np.uint32).view(np.float32)
         d = np.zeros((16, 8), np.float32)
-        module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), (a, b, d))
+        module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), dict(a=a, b=b, d=d))
         assert np.isnan(d[3]).all() and np.isfinite(np.delete(d, 3, axis=0)).all()
 
 
@@ -108,7 +108,8 @@ def test_warp_operations_are_those_of_a_gpu(tmp_path, monkeypatch, mode):
     shuffled, down, up, voted = (np.zeros(64, np.int32) for _ in range(4))
     sums = np.zeros(64)
     kernel = module(tmp_path, WARPS, "exchange")
-    kernel.launch("exchange", (1,), (64,), (x, shuffled, down, up, voted, sums))
+    arguments = dict(x=x, shuffled=shuffled, down=down, up=up, voted=voted, sums=sums)
+    kernel.launch("exchange", (1,), (64,), arguments)
     warps, lanes = x.reshape(2, 32), np.arange(32)
     np.testing.assert_array_equal(shuffled.reshape(2, 32), np.repeat(warps[:, 5:6], 32, axis=1))
     source = np.where(lanes % 8 + 3 < 8, lanes + 3, lanes)
@@ -137,7 +138,7 @@ def test_the_tensor_core_multiplies_matrices_with_tf32_precision(tmp_path):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((16, 8), np.float32), rng.standard_normal((8, 8), np.float32)
     d = np.zeros((16, 8), np.float32)
-    module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), (a, b, d))
+    module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), dict(a=a, b=b, d=d))
     error = np.abs(d - a.astype(float) @ b) / (np.abs(a) @ np.abs(b))
     assert 1e-5 < error.max() < 2**-10
 
@@ -161,7 +162,7 @@ def test_threads_meet_at_barriers_and_share_memory(tmp_path, monkeypatch, mode):
     x = np.random.default_rng(0).standard_normal((7, 100)).astype(np.float32)
     y = np.zeros_like(x)
     kernel = module(tmp_path, SHARING, "rotate<100>")
-    kernel.launch("rotate<100>", (7,), (100,), (x, y), dynamic_shared=400)
+    kernel.launch("rotate<100>", (7,), (100,), dict(x=x, y=y), dynamic_shared=400)
     np.testing.assert_array_equal(y, np.roll(x, -1, axis=1) + 1)
 
 
@@ -221,12 +222,12 @@ def test_a_broken_kernel_is_named_with_its_block_thread_and_line(tmp_path, monke
     monkeypatch.setenv("MINIRES_EMULATOR", "checked")
     monkeypatch.setenv("MINIRES_EMULATOR_THREADS", "1")
     with pytest.raises(KernelError, match=message) as error:
-        module(tmp_path, source, "k").launch("k", (3,), (64,), (np.zeros(64, np.float32),))
+        module(tmp_path, source, "k").launch("k", (3,), (64,), dict(y=np.zeros(64, np.float32)))
     line = 1 + len(source.split("\n"))
     assert str(error.value).startswith(f"kernel k of {tmp_path.name}/cuda.cu, line {line}, ")
     y = np.zeros(64, np.float32)  # the emulator itself is unharmed
     good = "__global__ void k(float* y) { y[threadIdx.x] = 1; }"
-    module(tmp_path, good, "k").launch("k", (1,), (64,), (y,))
+    module(tmp_path, good, "k").launch("k", (1,), (64,), dict(y=y))
     assert (y == 1).all()
 
 
@@ -322,6 +323,29 @@ def test_a_wrong_launch_is_refused_in_words(tmp_path, change, message):
     assert "cuda.cu" in str(error.value)
 
 
+def test_arguments_are_given_by_name_only(tmp_path):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    by_name = r"its arguments are given by name, dict\(x=..., y=..., more=..., n=..., by=..., up="
+    for positional in (tuple(of_scale().values()), list(of_scale().values()), None):
+        with pytest.raises(cuda.LaunchError, match=by_name):
+            kernel.launch("scale<float>", (1,), (4,), positional)
+
+
+def test_sizes_cannot_be_exchanged():
+    """The order at the call does not matter, so that pad_w never stands for pad_h."""
+    x, w = np.random.default_rng(0).standard_normal((2, 5, 6, 3)), np.ones((3, 2, 3, 4))
+    expected = F.conv2d(x, w, (1, 2), (2, 0)).numpy()
+    launches = []
+    with mr.use("emulator"), cuda.watch(lambda launch: launches.append(launch) or True):
+        F.conv2d(x, w, (1, 2), (2, 0))
+    (launch,) = launches
+    for names in (reversed(launch.arguments), sorted(launch.arguments)):
+        arguments = {name: launch.arguments[name] for name in names}
+        launch.arguments["y"].fill(0)
+        launch.module.launch(launch.instance, launch.grid, launch.block, arguments)
+        np.testing.assert_allclose(launch.arguments["y"], expected, rtol=1e-12)
+
+
 def test_numbers_become_what_the_parameters_are(tmp_path):
     kernel = module(tmp_path, SCALE, "scale<float>")
     for changes in (
@@ -369,9 +393,9 @@ __global__ void __launch_bounds__(Tile<N>::THREADS, 2) bounded(T* y) {}
 """
     kernel = module(tmp_path, source, "bounded<float, 8>", "bounded<float, 16>")
     y = np.zeros(1, np.float32)
-    kernel.launch("bounded<float, 16>", (1,), (64,), (y,))
+    kernel.launch("bounded<float, 16>", (1,), (64,), dict(y=y))
     with pytest.raises(cuda.LaunchError, match="has 64 threads, but at most 32 are allowed"):
-        kernel.launch("bounded<float, 8>", (1,), (64,), (y,))
+        kernel.launch("bounded<float, 8>", (1,), (64,), dict(y=y))
 
 
 @pytest.mark.parametrize(
@@ -391,7 +415,7 @@ def test_what_cannot_be_loaded_is_refused_in_words(tmp_path, instance, message):
 def test_an_error_of_the_compiler_is_shown(tmp_path):
     with pytest.raises(RuntimeError, match="does not compile for the emulator(.|\n)*nonsense"):
         module(tmp_path, "__global__ void k(int n) { nonsense; }", "k").launch(
-            "k", (1,), (1,), (np.int32(1),)
+            "k", (1,), (1,), dict(n=1)
         )
 
 

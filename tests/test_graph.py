@@ -249,7 +249,7 @@ def test_an_error_of_a_launch_comes_where_it_is_asked_for(tmp_path):
     path.write_text('#include "minires.cuh"\n__global__ void k(float* y) { y[threadIdx.x] = 1; }')
     kernel = cuda.Module(path, ["k"])
     with pytest.raises(cuda.LaunchError, match="y must be float32, but is float64"):
-        graph.capture(lambda: kernel.launch("k", (1,), (4,), (np.zeros(4),)))
+        graph.capture(lambda: kernel.launch("k", (1,), (4,), dict(y=np.zeros(4))))
     assert not graph.capturing()
 
 

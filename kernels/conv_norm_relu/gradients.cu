@@ -37,6 +37,7 @@ __global__ void __launch_bounds__(256) masked_sums(
     bool training) {
     SHARED(T, scratch, 4 * THREADS);
     SHARED(double, wide, THREADS);
+    const bool keeps = y != nullptr;
     const int quads = channels / 4, c = threadIdx.x % quads * 4, owner = threadIdx.x / quads;
     const int begin = (long long)pixels * blockIdx.x / gridDim.x;
     const int end = (long long)pixels * (blockIdx.x + 1) / gridDim.x;
@@ -50,7 +51,7 @@ __global__ void __launch_bounds__(256) masked_sums(
         Four<T> gradient = load_four<T>(dy + e);
         const Four<T> of_b = load_four<T>(b + e);
         Four<T> u;
-        if (y != nullptr)
+        if (keeps)
             u = load_four<T>(y + e);
         else
             for (int i = 0; i < 4; i++) u.at[i] = (of_b.at[i] - mean[i]) * scale[i] + shift[i];
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(256) masked_sums(
             sum[i] += gradient.at[i];
             product[i] += gradient.at[i] * (of_b.at[i] - mean[i]);
         }
-        if (du != nullptr) store_four(du + e, gradient);
+        if (keeps) store_four(du + e, gradient);
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) scratch[owner * channels + c + i] = sum[i];

@@ -14,7 +14,7 @@ GPU's. Every launch is checked against the kernel's signature first, on both end
 `include/minires.cuh` is what kernels include: what differs between the two ends, under one name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,13 +96,11 @@ class Launch:
 
     def arrays(self, written: bool | None = None) -> list:
         """Its arrays, each once; only those that are written to, or only those that are const."""
-        parameters = self.module.signatures[self.instance].parameters
         chosen = {}  # an array that stands in two places is one array
-        for parameter in parameters:
+        for parameter in self.module.signatures[self.instance].pointers:
             array = self.arguments[parameter.name]
-            if parameter.is_array and array is not None:
-                if written is None or parameter.is_written == written:
-                    chosen[id(array)] = array
+            if array is not None and (written is None or parameter.is_written == written):
+                chosen[id(array)] = array
         return list(chosen.values())
 
 
@@ -150,7 +148,7 @@ class Module:
         instance: str,
         grid: tuple,
         block: tuple,
-        arguments: Mapping[str, Any],
+        arguments: dict[str, Any],
         dynamic_shared: int = 0,
         traffic: tuple[int, int] | None = None,
     ) -> None:

@@ -152,10 +152,11 @@ class HostModule:
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Run all blocks, shared among the processor's cores; the arguments have been checked."""
-        arrays = (a for a in (*arguments, *_reached) if isinstance(a, np.ndarray))
-        ranges = [place for a in arrays for place in (a.ctypes.data, a.ctypes.data + a.nbytes)]
-        values = [_value_of(argument) for argument in arguments]
-        addresses = (ctypes.c_void_p * len(values))(*(v.ctypes.data for v in values))
+        places = [_place(argument) for argument in (*arguments, *_reached)]
+        ranges = [end for place in places if place for end in place]
+        values = ctypes.create_string_buffer(b"".join(map(_value, arguments, places)))
+        first = ctypes.addressof(values)
+        addresses = (ctypes.c_void_p * len(arguments))(*range(first, first + len(values) - 1, 8))
         message, counts = ctypes.create_string_buffer(1024), Counts()
         chosen = modes()
         where = self.functions[instance](
@@ -188,11 +189,19 @@ class HostModule:
         return f", line {lines[0].split(':')[1].split()[0]}" if lines else ""
 
 
-def _value_of(argument) -> np.ndarray:
-    """What the kernel's parameter holds: a number, or the address of an array, 0 for None."""
-    if argument is None or isinstance(argument, np.ndarray):
-        return np.array(0 if argument is None else argument.ctypes.data, np.uintp)
-    return np.array(argument)
+def _place(argument) -> tuple[int, int] | None:
+    """Where an array begins and ends in memory; None for what is no array."""
+    if not isinstance(argument, np.ndarray):
+        return None
+    begin = argument.__array_interface__["data"][0]
+    return begin, begin + argument.nbytes
+
+
+def _value(argument, place: tuple[int, int] | None) -> bytes:
+    """Eight bytes that begin with what the kernel's parameter holds: an address, or a number."""
+    if argument is None or place is not None:
+        return (place[0] if place else 0).to_bytes(8, sys.byteorder)
+    return argument.tobytes().ljust(8, b"\0")
 
 
 def _export(symbol: str, signature: Signature) -> str:

@@ -13,8 +13,7 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any, NoReturn
@@ -50,6 +49,16 @@ LARGEST = {
     "bfloat16": 2.0**128 - 2.0**120,
 }
 """The largest finite number of each C type of fractions."""
+
+NUMBERS: dict[str, tuple[type, float, float]] = {"bool": (bool, False, True)}
+"""C type -> the Python type that stands for it, the lowest and the highest number."""
+
+for _name in DTYPES.keys() - NUMBERS:
+    if _name in LARGEST:
+        NUMBERS[_name] = float, -LARGEST[_name], LARGEST[_name]
+    else:
+        _limits = np.iinfo(DTYPES[_name])
+        NUMBERS[_name] = int, int(_limits.min), int(_limits.max)
 
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 MOST_THREADS = (1024, 1024, 64)
@@ -90,19 +99,11 @@ class Parameter:
     is_array: bool = False
     is_written: bool = False
     is_optional: bool = False
-    dtype: np.dtype = field(init=False)
-    low: float = field(init=False, default=-math.inf)
-    high: float = field(init=False, default=math.inf)
 
-    def __post_init__(self):
-        dtype = DTYPES[self.kind]
-        limits: tuple[float, ...] = ()
-        if self.kind in LARGEST:
-            limits = (-LARGEST[self.kind], LARGEST[self.kind])
-        elif dtype != np.bool_:
-            limits = (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
-        for name, value in zip(("dtype", "low", "high"), (dtype, *limits), strict=False):
-            object.__setattr__(self, name, value)  # the dataclass is frozen
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """The dtype of the array, or of the number."""
+        return DTYPES[self.kind]
 
     def __str__(self) -> str:
         """Its declaration in C++, such as ``const float* x``."""
@@ -119,33 +120,28 @@ class Parameter:
             If the kernel cannot take it, or a number would become another one. (Fractions may be
             rounded, an array is never converted.)
         """
-        if not self.is_array:
-            return self._number(given)
-        if given is not None or not self.is_optional:
-            self._check_array(given)
-        return given
+        return self._array(given) if self.is_array else self._number(given)
 
     def _number(self, given) -> np.generic:
-        is_bool = isinstance(given, _BOOLS)
-        if is_bool or self.kind == "bool":
-            taken = is_bool and self.kind == "bool"
+        python, low, high = NUMBERS[self.kind]
+        if isinstance(given, _BOOLS):
+            number = bool(given) if python is bool else None
+        elif isinstance(given, _INTS):
+            number = None if python is bool else int(given)
         else:
-            taken = isinstance(given, _INTS) or (
-                isinstance(given, _FRACTIONS) and self.kind in LARGEST
-            )
-        if not taken:
+            number = float(given) if isinstance(given, _FRACTIONS) and python is float else None
+        if number is None:
             hint = "; // divides to a whole number" * isinstance(given, _FRACTIONS)
             self._refuse(f"is of type {self.kind}, but got {_described(given)}{hint}")
-        if is_bool:
-            return np.bool_(given)
-        number = float(given) if isinstance(given, _FRACTIONS) else int(given)
-        if not self.low <= number <= self.high and number not in (math.inf, -math.inf):
-            if number == number:  # a NaN is none of the three, and may be given
-                limits = f"from {self.low} to {self.high}"
-                self._refuse(f"is of type {self.kind}, {limits}, but got {reprlib.repr(number)}")
+        if (number < low or number > high) and number not in (math.inf, -math.inf):
+            self._refuse(
+                f"is of type {self.kind}, from {low} to {high}, but got {reprlib.repr(number)}"
+            )
         return self.dtype.type(number)
 
-    def _check_array(self, given) -> None:
+    def _array(self, given):
+        if given is None and self.is_optional:
+            return None
         flags = getattr(given, "flags", None)
         if flags is None or isinstance(given, np.generic):
             hint = f"; mark it {OPTIONAL} in the .cu file if the kernel can do without"
@@ -158,6 +154,7 @@ class Parameter:
             self._refuse(f"must be C-contiguous, but has strides {given.strides}")
         if self.is_written and not getattr(flags, "writeable", True):
             self._refuse("is written to, but the array is read-only")
+        return given
 
     def _refuse(self, why: str) -> NoReturn:
         raise LaunchError(f"{self.name} {why}")
@@ -177,7 +174,12 @@ class Signature:
     template: str = ""
     bounds: str = ""
 
-    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    @cached_property
+    def pointers(self) -> list[Parameter]:
+        """The parameters that take arrays."""
+        return [parameter for parameter in self.parameters if parameter.is_array]
+
+    def bind(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name -> the same in the order of declaration, numbers as their C types.
 
         Raises
@@ -185,22 +187,29 @@ class Signature:
         LaunchError
             If a name is missing or unknown, or the kernel cannot take a value.
         """
-        if not isinstance(arguments, Mapping):
+        if not isinstance(arguments, dict):
             names = ", ".join(f"{p.name}=..." for p in self.parameters)
             self._refuse(f"its arguments are given by name, dict({names})")
-        if arguments.keys() != self._names:
-            self._refuse(self._names_amiss(arguments))
+        bound: dict[str, Any] = {}
         try:
-            return {p.name: p.convert(arguments[p.name]) for p in self.parameters}
+            for name, python, low, high, c_type, convert in self._conversions:
+                given = arguments[name]
+                if type(given) is python and low <= given <= high:  # a number, most of the time
+                    bound[name] = c_type(given)
+                else:
+                    bound[name] = convert(given)
+        except KeyError:
+            self._refuse(self._names_amiss(arguments))
         except LaunchError as error:
             self._refuse(str(error))
+        if len(arguments) > len(bound):
+            self._refuse(self._names_amiss(arguments))
+        return bound
 
     def check_shape(self, grid: tuple, block: tuple, dynamic_shared: int) -> None:
         """Raise a LaunchError if no GPU has such a grid, such a block, or so much shared memory."""
         for name, value, most in (("grid", grid, MOST_BLOCKS), ("block", block, MOST_THREADS)):
-            able = isinstance(value, tuple) and 1 <= len(value) <= 3
-            able = able and all(isinstance(v, _INTS) for v in value)
-            if not able or not all(1 <= v <= m for v, m in zip(value, most)):  # noqa: B905
+            if not _is_shape(value, most):
                 self._refuse(
                     f"{name} {value} must be a tuple of 1 to 3 whole numbers, from 1 to {most}"
                 )
@@ -218,15 +227,21 @@ class Signature:
             )
 
     @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(parameter.name for parameter in self.parameters)
+    def _conversions(self) -> list[tuple]:
+        """For each parameter its name, what `NUMBERS` says of it, its C type, `convert`."""
+        no_number = (None, 0, 0)
+        return [
+            (p.name, *(no_number if p.is_array else NUMBERS[p.kind]), p.dtype.type, p.convert)
+            for p in self.parameters
+        ]
 
-    def _names_amiss(self, arguments: Mapping[str, Any]) -> str:
+    def _names_amiss(self, arguments: dict[str, Any]) -> str:
         """Which names are missing or unknown, and what the kernel takes."""
-        missing = [p.name for p in self.parameters if p.name not in arguments]
+        names = [parameter.name for parameter in self.parameters]
+        missing = [name for name in names if name not in arguments]
         amiss = [f"there is no value for {', '.join(missing)}"] if missing else []
         for name in arguments:
-            if name not in self._names:
+            if name not in names:
                 meant = difflib.get_close_matches(str(name), missing, 1)
                 amiss.append(f"{name} is unknown" + "".join(f" (is {m} meant?)" for m in meant))
         return f"{'; '.join(amiss)}; it takes ({', '.join(map(str, self.parameters))})"
@@ -278,6 +293,15 @@ def _parameter(text: str, given: dict[str, str], kernel: str) -> Parameter:
     if is_optional and not is_array:
         raise LaunchError(f"{kernel}: parameter {name} is {OPTIONAL}, but only a pointer can be")
     return Parameter(name, kind, is_array, is_array and "const" not in words, is_optional)
+
+
+def _is_shape(value, most: tuple[int, int, int]) -> bool:
+    if not isinstance(value, tuple) or not 1 <= len(value) <= 3:
+        return False
+    for size, limit in zip(value, most):  # noqa: B905
+        if not isinstance(size, _INTS) or not 1 <= size <= limit:
+            return False
+    return True
 
 
 def _described(given) -> str:

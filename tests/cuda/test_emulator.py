@@ -259,7 +259,7 @@ TAKES = (
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": np.zeros(4)}, r"x must be float32, but is float64; pass x.astype\(np.float32\)"),
+        ({"x": np.zeros(4)}, r"x must be float32, but is float64; pass x.astype\('float32'\)"),
         ({"y": np.zeros(4)}, "y must be float32, but is float64$"),
         ({"more": np.zeros(4)}, "more must be float32, but is float64"),
         ({"x": 1.0}, "x is an array of float32, but got the float 1.0"),

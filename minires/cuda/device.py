@@ -24,7 +24,8 @@ class DeviceModule:
             options=("-std=c++17", f"-I{INCLUDE}", f"-DMINIRES_HEADERS=0x{version}"),
             name_expressions=list(signatures),
         )
-        self.name, self.kernels = name, {}
+        self.name = name
+        self.kernels: dict[str, cupy.RawKernel] = {}
 
     def most_threads(self, instance: str) -> int:
         """How many threads a block of this kernel may have."""

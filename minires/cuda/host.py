@@ -29,7 +29,15 @@ from minires.cuda.signature import Signature
 
 INCLUDE = Path(__file__).parent / "include"
 MODES = {"checked", "address", "thread", "reverse"}
-FLAGS = ("-std=c++17", "-O2", "-g", "-fPIC", "-shared", "-pthread", "-march=native")
+FLAGS: tuple[str, ...] = (
+    "-std=c++17",
+    "-O2",
+    "-g",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-march=native",
+)
 FLAGS += ("-ffp-contract=fast", "-fno-strict-aliasing", "-w")
 FLAGS += ("-fno-optimize-sibling-calls",)  # a call's return address tells the kernel's line
 FLAGS += ("-fvisibility=hidden",)  # kernels of the same name in two libraries are strangers
@@ -99,7 +107,7 @@ class Counts(ctypes.Structure):
 
     def add(self, other: "Counts") -> None:
         """Add what another launch asked for."""
-        for name, _ in self._fields_:
+        for name, *_ in self._fields_:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 

@@ -9,27 +9,25 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-DTYPES = {
-    "float": np.float32,
-    "double": np.float64,
-    "int": np.int32,
-    "unsigned": np.uint32,
-    "unsigned int": np.uint32,
-    "long long": np.int64,
-    "unsigned long long": np.uint64,
-    "unsigned char": np.uint8,
-    "signed char": np.int8,
-    "bool": np.bool_,
-    "half16": np.float16,
+DTYPES: dict[str, np.dtype] = {
+    "float": np.dtype(np.float32),
+    "double": np.dtype(np.float64),
+    "int": np.dtype(np.int32),
+    "unsigned": np.dtype(np.uint32),
+    "unsigned int": np.dtype(np.uint32),
+    "long long": np.dtype(np.int64),
+    "unsigned long long": np.dtype(np.uint64),
+    "unsigned char": np.dtype(np.uint8),
+    "signed char": np.dtype(np.int8),
+    "bool": np.dtype(np.bool_),
+    "half16": np.dtype(np.float16),
 }
 """The C types that a kernel's parameters may have."""
 
 with contextlib.suppress(ImportError):  # NumPy itself has no bfloat16
     import ml_dtypes
 
-    DTYPES["bfloat16"] = ml_dtypes.bfloat16
-
-DTYPES = {name: np.dtype(dtype) for name, dtype in DTYPES.items()}
+    DTYPES["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
 
 LARGEST = {
     "float": float(np.finfo(np.float32).max),
@@ -103,6 +101,7 @@ class Parameter:
 
     def _number(self, given) -> np.generic:
         python, low, high = RANGES[self.kind]
+        number: float | None
         if isinstance(given, BOOLS):
             number = bool(given) if python is bool else None
         elif isinstance(given, INTS):

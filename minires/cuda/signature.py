@@ -128,8 +128,8 @@ def parse(source: str, expression: str, file: str) -> Signature:
         If there is no such kernel, the template's arguments do not match, or a parameter has a type
         that this function does not know.
     """
-    name, _, values = expression.partition("<")
-    values = [value.strip() for value in values.rstrip(">").split(",")] if values else []
+    name, _, listed = expression.partition("<")
+    values = [value.strip() for value in listed.rstrip(">").split(",")] if listed else []
     for match in _KERNEL.finditer(_without_comments(source)):
         if match["name"] == name:
             break

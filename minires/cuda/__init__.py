@@ -183,9 +183,6 @@ class Module:
                 f"{self.name} was loaded without {instance}; it has {', '.join(self.signatures)}"
             )
         signature = self.signatures[instance]
-        if isinstance(arguments, tuple):  # positional, until the last call site is converted
-            names = [parameter.name for parameter in signature.parameters]
-            arguments = dict(zip(names, arguments, strict=True))
         arguments = signature.bind(arguments)
         signature.check_shape(grid, block, dynamic_shared)
         launch = Launch(self, instance, grid, block, arguments, dynamic_shared, traffic)

@@ -32,10 +32,11 @@ def forward(images, chosen, offsets, flips, pad, mean, inv_std, dtype=np.float32
     """Choose, normalise, pad, crop at each image's own offset, flip."""
     xp, (_, h, w, c) = array_module(images), images.shape
     y = xp.empty((len(chosen), h, w, c), dtype)
-    numbers = (np.int64(y.size), *map(np.int32, (h, w, c, pad)))
-    arguments = (images, chosen, offsets, flips, mean, inv_std, y, *numbers)
-    read = y.size * images.itemsize + size_of(chosen, offsets, flips, mean, inv_std)
+    tables = dict(chosen=chosen, offsets=offsets, flips=flips, mean=mean, inv_std=inv_std)
+    sizes = dict(size=y.size, height=h, width=w, channels=c, pad=pad)
+    read = y.size * images.itemsize + size_of(*tables.values())
     traffic = (read, y.nbytes)  # of the images only those that are chosen
+    arguments = dict(images=images, **tables, y=y, **sizes)
     instance = f"augment<{element_type(y)}>"
     KERNELS.launch(instance, blocks(y.size), (THREADS,), arguments, traffic=traffic)
     return y
@@ -48,12 +49,14 @@ def forward_at(
     xp, (_, h, w, c) = array_module(images), images.shape
     y = xp.empty((size, h, w, c), dtype)
     picked = xp.zeros(size, np.int64)  # while a graph is recorded: classes that there are
-    numbers = (np.int64(y.size), *map(np.int32, (h, w, c, pad, size)))
-    arrays = (images, labels, chosen, offsets, flips, mean, inv_std, batch, y, picked)
+    tables = dict(chosen=chosen, offsets=offsets, flips=flips)
+    sizes = dict(size=y.size, height=h, width=w, channels=c, pad=pad, count=size)
     read = y.size * images.itemsize + picked.nbytes + size_of(mean, inv_std, batch)
-    read += sum(table[:size].nbytes for table in (chosen, offsets, flips))
+    read += sum(table[:size].nbytes for table in tables.values())
     grid = max(blocks(y.size), blocks(size))
     traffic = (read, y.nbytes + picked.nbytes)
     instance = f"augment_at<{element_type(y)}>"
-    KERNELS.launch(instance, grid, (THREADS,), (*arrays, *numbers), traffic=traffic)
+    arguments = dict(images=images, labels=labels, **tables, mean=mean, inv_std=inv_std)
+    arguments |= dict(batch=batch, y=y, picked=picked, **sizes)
+    KERNELS.launch(instance, grid, (THREADS,), arguments, traffic=traffic)
     return y, picked

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module, output_size
-from minires.kernels.grid import THREADS, blocks
+from minires.kernels.grid import THREADS, blocks, window_sizes
 from minires.kernels.traffic import bytes_of_windows
 
 KERNELS = Module(
@@ -20,7 +18,8 @@ def forward(x, kernel, stride, padding=(0, 0)):
     ho, wo = map(output_size, x.shape[1:3], kernel, stride, padding)
     y = array_module(x).empty((len(x), ho, wo, x.shape[3]), x.dtype)
     read = bytes_of_windows(x.shape, x.itemsize, tuple(kernel), tuple(stride), tuple(padding))
-    _launch("forward", x, y, read, x.shape, (ho, wo), kernel, stride, padding)
+    sizes = window_sizes(x.shape, (ho, wo), kernel, stride, padding)
+    _launch("forward", dict(x=x, y=y, **sizes), y, read)
     return y, (x.shape, kernel, stride, padding)
 
 
@@ -28,13 +27,17 @@ def backward(dy, saved, needs=(True,)):
     """Each pixel collects its share of the windows that hold it."""
     shape, kernel, stride, padding = saved
     dx = array_module(dy).empty(shape, dy.dtype)
-    _launch("backward", dy, dx, dy.nbytes, shape, dy.shape[1:3], kernel, stride, padding)
+    sizes = window_sizes(shape, dy.shape[1:3], kernel, stride, padding)
+    _launch("backward", dict(dy=dy, dx=dx, **sizes), dx, dy.nbytes)
     return (dx,)
 
 
-def _launch(name: str, source, target, read: int, shape, outputs, *window) -> None:
-    sizes = (*shape[1:], *outputs, *(size for pair in window for size in pair))
-    arguments = (source, target, np.int64(target.size), *map(np.int32, sizes))
-    instance = f"{name}<{element_type(source)}>"
-    traffic = (read, target.nbytes)
-    KERNELS.launch(instance, blocks(target.size), (THREADS,), arguments, traffic=traffic)
+def _launch(kernel: str, arguments: dict, target, read: int) -> None:
+    """One of the kernels; it reads `read` bytes and writes `target`."""
+    KERNELS.launch(
+        f"{kernel}<{element_type(target)}>",
+        blocks(target.size),
+        (THREADS,),
+        dict(**arguments, size=target.size),
+        traffic=(read, target.nbytes),
+    )

@@ -94,34 +94,26 @@ __global__ void use_running_statistics(const R* __restrict__ running_mean,
 template <typename T>
 __global__ void __launch_bounds__(256) normalize(
     const T* __restrict__ x, const T* __restrict__ mean, const T* __restrict__ inv_std,
-    const T* __restrict__ gamma, const T* __restrict__ beta, const T* __restrict__ residual,
-    T* __restrict__ y, long long size, int channels, bool has_residual, bool relu) {
+    const T* __restrict__ gamma, const T* __restrict__ beta,
+    OPTIONAL const T* __restrict__ residual, T* __restrict__ y, long long size, int channels,
+    bool relu) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {
         const int c = i % channels;
         T u = (x[i] - mean[c]) * (gamma[c] * inv_std[c]) + beta[c];
-        if (has_residual) u += residual[i];
+        if (residual) u += residual[i];
         y[i] = relu && u < T(0) ? T(0) : u;
     }
 }
 
-// du, which is dy where the ReLU let it through: y tells, or without a residual x, from which y can
-// be computed again.
-template <typename T>
-__device__ __forceinline__ T gradient_of_u(T dy, T x, T y, T mean, T scale, T beta, bool relu,
-                                           bool has_residual) {
-    if (!relu) return dy;
-    const T u = has_residual ? y : (x - mean) * scale + beta;
-    return u > T(0) ? dy : T(0);
-}
-
-// The part's sums of du and of du (x - mean), (2, parts, C); with a residual also writes du.
+// The part's sums of du and of du (x - mean), (2, parts, C). du is dy where the ReLU let it through: y
+// tells, or without a residual x, from which y can be computed again. With y also writes du.
 template <typename T>
 __global__ void __launch_bounds__(256) part_sums(
-    const T* __restrict__ dy, const T* __restrict__ x, const T* __restrict__ y,
+    const T* __restrict__ dy, const T* __restrict__ x, OPTIONAL const T* __restrict__ y,
     const T* __restrict__ mean, const T* __restrict__ inv_std, const T* __restrict__ gamma,
-    const T* __restrict__ beta, T* __restrict__ du, T* __restrict__ sums, int rows, int channels,
-    bool relu, bool has_residual) {
+    const T* __restrict__ beta, OPTIONAL T* __restrict__ du, T* __restrict__ sums, int rows,
+    int channels, bool relu) {
     SHARED(T, scratch, THREADS);
     const int channel = blockIdx.y * blockDim.x + threadIdx.x;
     int begin, end;
@@ -131,10 +123,11 @@ __global__ void __launch_bounds__(256) part_sums(
         const T m = mean[channel], scale = gamma[channel] * inv_std[channel], b = beta[channel];
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
             const long long i = (long long)row * channels + channel;
-            const T gradient = gradient_of_u(dy[i], x[i], y[i], m, scale, b, relu, has_residual);
-            if (has_residual && relu) du[i] = gradient;
+            const T centred = x[i] - m, u = y ? y[i] : centred * scale + b;
+            const T gradient = !relu || u > T(0) ? dy[i] : T(0);
+            if (du) du[i] = gradient;
             sum += gradient;
-            product += gradient * (x[i] - m);
+            product += gradient * centred;
         }
     }
     sum = sum_over_rows(sum, scratch);

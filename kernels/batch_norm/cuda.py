@@ -5,8 +5,6 @@ saved = (x, gamma, beta, mean, inv_std, y or None, training, relu, whether there
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.batch_norm import reference
@@ -66,24 +64,25 @@ def forward(
     if training:
         parts = _parts(rows)
         means, squares = (xp.empty((parts, channels), x.dtype) for _ in range(2))
-        sizes = (np.int32(rows), np.int32(channels))
+        sizes = dict(rows=rows, channels=channels)
         grid, block = _over_rows(parts, channels)
-        KERNELS.launch(f"part_statistics<{kind}>", grid, block, (x, means, squares, *sizes))
+        arguments = dict(x=x, means=means, squares=squares, **sizes)
+        KERNELS.launch(f"part_statistics<{kind}>", grid, block, arguments)
         KERNELS.launch(
             f"finish_statistics<{kinds}>",
             blocks(channels),
             (THREADS,),
-            (
-                means,
-                squares,
-                mean,
-                inv_std,
-                running_mean,
-                running_var,
-                np.int32(parts),
-                *sizes,
-                np.float64(momentum),
-                np.float64(eps),
+            dict(
+                means=means,
+                squares=squares,
+                mean_out=mean,
+                inv_std=inv_std,
+                running_mean=running_mean,
+                running_var=running_var,
+                parts=parts,
+                **sizes,
+                momentum=momentum,
+                eps=eps,
             ),
             traffic=(
                 size_of(means, squares, running_mean, running_var),
@@ -95,29 +94,34 @@ def forward(
             f"use_running_statistics<{kinds}>",
             blocks(channels),
             (THREADS,),
-            (running_mean, running_var, mean, inv_std, np.int32(channels), np.float64(eps)),
+            dict(
+                running_mean=running_mean,
+                running_var=running_var,
+                mean=mean,
+                inv_std=inv_std,
+                channels=channels,
+                eps=eps,
+            ),
         )
     y = xp.empty(x.shape, x.dtype)
-    has_residual = residual is not None
     KERNELS.launch(
         f"normalize<{kind}>",
         blocks(x.size),
         (THREADS,),
-        (
-            x,
-            mean,
-            inv_std,
-            gamma,
-            beta,
-            residual if has_residual else x,
-            y,
-            np.int64(x.size),
-            np.int32(channels),
-            np.bool_(has_residual),
-            np.bool_(relu),
+        dict(
+            x=x,
+            mean=mean,
+            inv_std=inv_std,
+            gamma=gamma,
+            beta=beta,
+            residual=residual,
+            y=y,
+            size=x.size,
+            channels=channels,
+            relu=relu,
         ),
-        traffic=(size_of(x, mean, inv_std, gamma, beta, residual), y.nbytes),
     )
+    has_residual = residual is not None
     sign = y if relu and has_residual else None
     return y, (x, gamma, beta, mean, inv_std, sign, training, relu, has_residual)
 
@@ -138,41 +142,36 @@ def backward(dy, saved, needs=(True, True, True, True)):
         f"part_sums<{kind}>",
         grid,
         block,
-        (
-            dy,
-            x,
-            x if y is None else y,
-            mean,
-            inv_std,
-            gamma,
-            beta,
-            sums if y is None else du,  # written only where there is a residual and a ReLU
-            sums,
-            np.int32(rows),
-            np.int32(channels),
-            np.bool_(relu),
-            np.bool_(has_residual),
-        ),
-        traffic=(
-            size_of(dy, x, y, mean, inv_std, gamma, beta),
-            size_of(sums, None if y is None else du),
+        dict(
+            dy=dy,
+            x=x,
+            y=y,
+            mean=mean,
+            inv_std=inv_std,
+            gamma=gamma,
+            beta=beta,
+            du=None if y is None else du,
+            sums=sums,
+            rows=rows,
+            channels=channels,
+            relu=relu,
         ),
     )
     KERNELS.launch(
         f"finish_sums<{kind}>",
         blocks(channels),
         (THREADS,),
-        (
-            sums,
-            gamma,
-            inv_std,
-            dgamma,
-            dbeta,
-            of_x,
-            constant,
-            np.int32(parts),
-            np.int32(rows),
-            np.int32(channels),
+        dict(
+            sums=sums,
+            gamma=gamma,
+            inv_std=inv_std,
+            dgamma=dgamma,
+            dbeta=dbeta,
+            of_x=of_x,
+            constant=constant,
+            parts=parts,
+            rows=rows,
+            channels=channels,
         ),
     )
     dx = None
@@ -182,20 +181,20 @@ def backward(dy, saved, needs=(True, True, True, True)):
             f"input_gradient<{kind}>",
             blocks(x.size),
             (THREADS,),
-            (
-                du,
-                x,
-                mean,
-                inv_std,
-                gamma,
-                beta,
-                of_x,
-                constant,
-                dx,
-                np.int64(x.size),
-                np.int32(channels),
-                np.bool_(training),
-                np.bool_(masked),
+            dict(
+                dy=du,
+                x=x,
+                mean=mean,
+                inv_std=inv_std,
+                gamma=gamma,
+                beta=beta,
+                of_x=of_x,
+                constant=constant,
+                dx=dx,
+                size=x.size,
+                channels=channels,
+                training=training,
+                masked=masked,
             ),
             traffic=(
                 size_of(du, x, mean, inv_std, gamma)

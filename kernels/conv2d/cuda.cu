@@ -122,7 +122,7 @@ struct Windows {
     const T* x;
     int height, width, channels;         // of x
     int rows_out, columns_out;           // pixels of what the windows belong to
-    int kernel_width, stride_h, stride_w, pad_h, pad_w;
+    int kernel_w, stride_h, stride_w, pad_h, pad_w;
 
     __device__ __forceinline__ Window window(int row) const {
         const int column = row % columns_out, rest = row / columns_out;
@@ -152,17 +152,17 @@ struct Windows {
 template <typename T, int WIDTH, bool TENSOR, bool BACKWARD>
 __global__ void __launch_bounds__(Tile<T, WIDTH, TENSOR>::THREADS, 2) correlate(
     const T* __restrict__ x, const T* __restrict__ w, T* __restrict__ y, int rows, int columns,
-    int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
-    int kernel_width, int stride_h, int stride_w, int pad_h, int pad_w) {
+    int height, int width, int channels, int rows_out, int columns_out, int kernel_h,
+    int kernel_w, int stride_h, int stride_w, int pad_h, int pad_w) {
     using Sums = Tile<T, WIDTH, TENSOR>;
     constexpr int THREADS = Sums::THREADS;
     constexpr int LOADS = ROWS * STEP / THREADS;
     SHARED(T, a, STEP * (ROWS + PAD));
     SHARED(T, b, STEP * (WIDTH + PAD));
     const Windows<T, BACKWARD> windows = {x,           height,       width,    channels, rows_out,
-                                          columns_out, kernel_width, stride_h, stride_w, pad_h,
+                                          columns_out, kernel_w, stride_h, stride_w, pad_h,
                                           pad_w};
-    const int terms = kernel_height * kernel_width * channels;
+    const int terms = kernel_h * kernel_w * channels;
     const int first_row = blockIdx.x * ROWS, first_column = blockIdx.y * WIDTH;
     const int own_term = threadIdx.x % STEP, own_row = threadIdx.x / STEP;
     Window own[LOADS];
@@ -173,8 +173,8 @@ __global__ void __launch_bounds__(Tile<T, WIDTH, TENSOR>::THREADS, 2) correlate(
     Sums tile;
     for (int start = 0; start < terms; start += STEP) {
         const int term = start + own_term;
-        const int c = term % channels, j = term / channels % kernel_width;
-        const int i = term / channels / kernel_width;
+        const int c = term % channels, j = term / channels % kernel_w;
+        const int i = term / channels / kernel_w;
 #pragma unroll
         for (int s = 0; s < LOADS; s++)
             a[own_term * (ROWS + PAD) + own_row + s * (THREADS / STEP)] =
@@ -203,19 +203,19 @@ template <typename T, int WIDTH, bool TENSOR>
 __global__ void __launch_bounds__(Tile<T, WIDTH, TENSOR>::THREADS, 2) weight_gradient(
     const T* __restrict__ x, const T* __restrict__ dy, T* __restrict__ partial, int pixels,
     int columns, int height, int width, int channels, int rows_out, int columns_out,
-    int kernel_height, int kernel_width, int stride_h, int stride_w, int pad_h, int pad_w) {
+    int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_h, int pad_w) {
     using Sums = Tile<T, WIDTH, TENSOR>;
     constexpr int THREADS = Sums::THREADS;
     SHARED(T, a, STEP * (ROWS + PAD));
     SHARED(T, b, STEP * (WIDTH + PAD));
     const Windows<T, false> windows = {x,           height,       width,    channels, rows_out,
-                                       columns_out, kernel_width, stride_h, stride_w, pad_h,
+                                       columns_out, kernel_w, stride_h, stride_w, pad_h,
                                        pad_w};
-    const int terms = kernel_height * kernel_width * channels;
+    const int terms = kernel_h * kernel_w * channels;
     const int first_term = blockIdx.x * ROWS, first_column = blockIdx.y * WIDTH;
     const int own_row = threadIdx.x % ROWS, term = first_term + own_row;
-    const int c = term % channels, j = term / channels % kernel_width;
-    const int i = term / channels / kernel_width;
+    const int c = term % channels, j = term / channels % kernel_w;
+    const int i = term / channels / kernel_w;
     const int begin = (long long)pixels * blockIdx.z / gridDim.z;
     const int end = (long long)pixels * (blockIdx.z + 1) / gridDim.z;
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type, tensor_cores
 from minires.kernels.arrays import array_module, output_size
+from minires.kernels.grid import window_sizes
 from minires.kernels.traffic import bytes_of_windows
 
 ROWS, THREADS = 64, 256
@@ -62,16 +61,12 @@ def _correlate(x, w, y, read: int, w_shape, stride, padding, is_backward: str) -
         return
     width = _width(columns)
     kind, threads = _kind(x, width)
+    sizes = window_sizes(x.shape, y.shape[1:3], w_shape[:2], stride, padding)
     KERNELS.launch(
         f"correlate<{kind}, {is_backward}>",
         (-(-rows // ROWS), -(-columns // width)),
         (threads,),
-        (
-            x,
-            w,
-            y,
-            *_integers(rows, columns, *x.shape[1:], *y.shape[1:3], *w_shape[:2], *stride, *padding),
-        ),
+        dict(x=x, w=w, y=y, rows=rows, columns=columns, **sizes),
         traffic=(read + w.nbytes, y.nbytes),
     )
 
@@ -87,25 +82,19 @@ def _weight_gradient(dy, x, w_shape, stride, padding):
     parts, width = min(MOST_PARTS, -(-pixels // PIXELS_PER_PART)), _width(columns)
     partial = xp.empty((parts, dw.size), x.dtype)
     kind, threads = _kind(x, width)
+    sizes = window_sizes(x.shape, dy.shape[1:3], w_shape[:2], stride, padding)
     KERNELS.launch(
         f"weight_gradient<{kind}>",
         (-(-terms // ROWS), -(-columns // width), parts),
         (threads,),
-        (
-            x,
-            dy,
-            partial,
-            *_integers(
-                pixels, columns, *x.shape[1:], *dy.shape[1:3], *w_shape[:2], *stride, *padding
-            ),
-        ),
+        dict(x=x, dy=dy, partial=partial, pixels=pixels, columns=columns, **sizes),
         traffic=(_bytes_of_windows(x, w_shape, stride, padding) + dy.nbytes, partial.nbytes),
     )
     KERNELS.launch(
         f"sum_parts<{element_type(x)}>",
         (-(-dw.size // THREADS),),
         (THREADS,),
-        (partial, dw, *_integers(parts, dw.size)),
+        dict(partial=partial, total=dw, parts=parts, size=dw.size),
     )
     return dw
 
@@ -124,7 +113,3 @@ def _kind(x, width: int) -> tuple[str, int]:
     if tensor_cores(x):
         return f"float, {width}, true", ROWS // 16 * 32
     return f"{element_type(x)}, {width}, false", ROWS // 4 * width // 4
-
-
-def _integers(*values) -> tuple[np.int32, ...]:
-    return tuple(np.int32(value) for value in values)

@@ -16,15 +16,16 @@
 // same bits every time.
 #include "bands.cuh"
 
-// a = conv(x, w); `norm` (6, channels) is applied to x, where `normalized`. With `statistics` also the
+// a = conv(x, w); `norm` (6, channels), if given, is applied to x. With `means` and `squares` also the
 // running statistics and `norm_out` (6, WIDTH) for a. Block b has band b % bands of image b / bands.
 template <typename S, typename T, int WIDTH, bool TENSOR>
 __global__ void __launch_bounds__(256) convolve(
-    const S* __restrict__ x, const T* __restrict__ norm, const T* __restrict__ w, S* __restrict__ a,
-    T* means, T* squares, unsigned* arrived, const T* __restrict__ gamma, const T* __restrict__ beta,
-    T* __restrict__ running_mean, T* __restrict__ running_var, T* __restrict__ norm_out, int height,
-    int width, int channels, int rows_out, int columns_out, int stride, int band, int taps,
-    bool normalized, bool statistics, double momentum, double eps) {
+    const S* __restrict__ x, OPTIONAL const T* __restrict__ norm, const T* __restrict__ w,
+    S* __restrict__ a, OPTIONAL T* means, OPTIONAL T* squares, unsigned* arrived,
+    const T* __restrict__ gamma, const T* __restrict__ beta, T* __restrict__ running_mean,
+    T* __restrict__ running_var, T* __restrict__ norm_out, int height, int width, int channels,
+    int rows_out, int columns_out, int stride, int band, int taps, double momentum, double eps) {
+    const bool normalized = norm != nullptr;
     DYNAMIC_SHARED(T, memory);
     DYNAMIC_SHARED(double, wide);
     const int padded = (channels + 7) / 8 * 8, pitch = padded + GAP;
@@ -92,7 +93,7 @@ __global__ void __launch_bounds__(256) convolve(
         store_two(a + (before + p) * WIDTH + c, sums);
         sums[0] = widen(narrow<S>(sums[0])), sums[1] = widen(narrow<S>(sums[1]));
     });
-    if (!statistics) return;
+    if (means == nullptr) return;
 
     // The band's mean and sum of squared deviations, from the numbers that were stored.
     T mean = results.sum_over_pixels(pixels, weights, [](T value, int, int) { return value; });
@@ -159,10 +160,9 @@ __global__ void __launch_bounds__(256) use_running_statistics(
 // itself, or by option A every stride-th pixel, with zero channels on both sides; or none.
 template <typename S, typename T>
 __global__ void __launch_bounds__(256) join(const S* __restrict__ b, const T* __restrict__ norm,
-                                            const S* __restrict__ x, S* __restrict__ y,
+                                            OPTIONAL const S* __restrict__ x, S* __restrict__ y,
                                             long long size, int rows, int columns, int channels,
-                                            int height, int width, int narrower, int stride,
-                                            bool residual) {
+                                            int height, int width, int narrower, int stride) {
     const int low = (channels - narrower) / 2;
     const long long step = (long long)gridDim.x * blockDim.x * 4;
     for (long long e = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * 4; e < size; e += step) {
@@ -172,7 +172,7 @@ __global__ void __launch_bounds__(256) join(const S* __restrict__ b, const T* __
         for (int i = 0; i < 4; i++)
             values.at[i] = (values.at[i] - norm[MEAN * channels + c + i]) *
                                norm[SCALE * channels + c + i] + norm[SHIFT * channels + c + i];
-        if (residual && c >= low && c < low + narrower) {
+        if (x != nullptr && c >= low && c < low + narrower) {
             const int q = e / channels % columns, p = e / channels / columns % rows;
             const long long image = e / channels / columns / rows;
             const Four<T> more = load_four<T>(

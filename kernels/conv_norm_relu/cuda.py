@@ -130,42 +130,56 @@ def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, ep
     blocks = images * -(-rows // band)
     a = xp.empty((images, rows, columns, outputs), x.dtype)
     norm_out, (mean, var) = xp.empty((6, outputs), w.dtype), running
-    parts = xp.empty((2, blocks if training else 0, outputs), w.dtype)
+    means, squares = xp.empty((2, blocks, outputs), w.dtype) if training else (None, None)
     per_channel = outputs * w.itemsize
     if not training:
         KERNELS["cuda.cu", kind].launch(
             f"use_running_statistics<{kind[1]}>",
             (-(-outputs // THREADS),),
             (THREADS,),
-            (mean, var, gamma, beta, norm_out, np.int32(outputs), np.float64(eps)),
+            dict(
+                running_mean=mean,
+                running_var=var,
+                gamma=gamma,
+                beta=beta,
+                norm=norm_out,
+                channels=outputs,
+                eps=eps,
+            ),
             traffic=(4 * per_channel, 4 * per_channel),
         )
     how = ((KERNEL, KERNEL), (stride, stride), (1, 1))
     read = bytes_of_windows(x.shape, x.itemsize, *how)
     read += size_of(w, norm if norm is None else norm[:3])
-    read += training * (size_of(parts) + 4 * per_channel)
-    written = size_of(a) + training * (size_of(parts) + 6 * per_channel)
+    read += size_of(means, squares) + training * 4 * per_channel
+    written = size_of(a, means, squares) + training * 6 * per_channel
     _launch(
         kind,
         f"convolve<{kind[0]}, {kind[1]}, {outputs}, {kind[2]}>",
         (blocks,),
-        (
-            x,
-            w if norm is None else norm,
-            w,
-            a,
-            parts[0],
-            parts[1],
-            _arrived(x),
-            gamma,
-            beta,
-            mean,
-            var,
-            norm_out,
-            *_integers(height, width, channels, rows, columns, stride, band, taps),
-            *_flags(norm is not None, training),
-            np.float64(momentum),
-            np.float64(eps),
+        dict(
+            x=x,
+            norm=norm,
+            w=w,
+            a=a,
+            means=means,
+            squares=squares,
+            arrived=_arrived(x),
+            gamma=gamma,
+            beta=beta,
+            running_mean=mean,
+            running_var=var,
+            norm_out=norm_out,
+            height=height,
+            width=width,
+            channels=channels,
+            rows_out=rows,
+            columns_out=columns,
+            stride=stride,
+            band=band,
+            taps=taps,
+            momentum=momentum,
+            eps=eps,
         ),
         shared,
         (read, written),
@@ -176,21 +190,26 @@ def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, ep
 def join(b, norm, x=None, stride: int = 1):
     """y = relu(batch_norm(b) + x), x by option A's shortcut where its shape is another."""
     y = array_module(b).empty(b.shape, b.dtype)
-    kind, channels = _kind(b), b.shape[3]
+    kind, (_, rows, columns, channels) = _kind(b), b.shape
     height, width, narrower = (b if x is None else x).shape[1:]
     residual = 0 if x is None else x.nbytes if stride == 1 else x[:, ::stride, ::stride].nbytes
     KERNELS["cuda.cu", kind].launch(
         f"join<{kind[0]}, {kind[1]}>",
         (min(MOST_BLOCKS, -(-b.size // (4 * THREADS))),),
         (THREADS,),
-        (
-            b,
-            norm,
-            b if x is None else x,
-            y,
-            np.int64(b.size),
-            *_integers(*b.shape[1:3], channels, height, width, narrower, stride),
-            np.bool_(x is not None),
+        dict(
+            b=b,
+            norm=norm,
+            x=x,
+            y=y,
+            size=b.size,
+            rows=rows,
+            columns=columns,
+            channels=channels,
+            height=height,
+            width=width,
+            narrower=narrower,
+            stride=stride,
         ),
         traffic=(b.nbytes + residual + 3 * channels * norm.itemsize, y.nbytes),
     )
@@ -209,19 +228,20 @@ def masked_sums(dy, b, y, norm, training: bool):
         kind,
         f"masked_sums<{kind[0]}, {kind[1]}>",
         (parts,),
-        (
-            dy,
-            b,
-            b if y is None else y,
-            norm,
-            xp.empty(0, b.dtype) if du is None else du,
-            sums,
-            _arrived(b),
-            dgamma,
-            dbeta,
-            through,
-            *_integers(pixels, channels),
-            *_flags(y is not None, training),
+        dict(
+            dy=dy,
+            b=b,
+            y=y,
+            norm=norm,
+            du=du,
+            sums=sums,
+            arrived=_arrived(b),
+            dgamma=dgamma,
+            dbeta=dbeta,
+            through=through,
+            pixels=pixels,
+            channels=channels,
+            training=training,
         ),
         0,
         (size_of(dy, b, y, norm[:4], sums), size_of(du, sums, dgamma, dbeta, through)),
@@ -246,8 +266,9 @@ def gradients(
     """(dx or None, parts of dw, sums) of a = conv(x, w), from du behind a's batch norm.
 
     With `norm`, x was normalised by it and clipped as it was read: dx is then the gradient before
-    that ReLU, and sums = (dgamma, dbeta, through) of that batch norm. Without, `addend` is added to
-    dx: the gradient that comes through the shortcut. `sum_parts` makes dw out of its parts.
+    that ReLU, and sums = (dgamma, dbeta, through) of that batch norm. Without, they are None, and
+    `addend` is added to dx: the gradient that comes through the shortcut. `sum_parts` makes dw out
+    of its parts.
     """
     xp, plan, kind = array_module(x), plan_for(x, x.shape, w, stride), _kind(x)
     images, height, width, channels = x.shape
@@ -258,56 +279,63 @@ def gradients(
     parts = max(1, min(MOST_PARTS, bands if plan.fused else bands // BANDS_PER_PART))
     partial = xp.empty((parts, *w.shape), w.dtype)
     dx = xp.empty(x.shape, x.dtype) if with_dx else None
-    sums = xp.empty((2, bands if norm is not None else 0, channels), w.dtype)
-    dgamma, dbeta = xp.empty(channels, w.dtype), xp.empty(channels, w.dtype)
-    through_out = xp.empty((6, channels), w.dtype)
+    sums = dgamma = dbeta = through_out = None
+    if norm is not None:
+        sums = xp.empty((2, bands, channels), w.dtype)
+        dgamma, dbeta = xp.empty(channels, w.dtype), xp.empty(channels, w.dtype)
+        through_out = xp.empty((6, channels), w.dtype)
     addend_is = 0 if addend is None else 1 if addend.shape == x.shape else 2
-    names = f"{kind[0]}, {kind[1]}, {plan.width}, {kind[2]}"
-    factors = size_of(du, a, through)
+    arguments = dict(
+        du=du,
+        a=a,
+        through=through,
+        x=x,
+        norm=norm,
+        w=w,
+        addend=addend,
+        sums=sums,
+        dgamma=dgamma,
+        dbeta=dbeta,
+        through_out=through_out,
+        images=images,
+        height=height,
+        width=width,
+        channels=channels,
+        rows_out=plan.rows,
+        columns_out=plan.columns,
+        outputs=outputs,
+        stride=stride,
+        band=band,
+        taps=taps,
+        addend_is=addend_is,
+        masked=masked,
+        training=training,
+    )
 
-    def launch(grid, dx_too: bool, dw_too: bool):
-        finishes = dx_too and norm is not None
-        read = factors + size_of(norm if norm is None else norm[: 4 if finishes else 3])
-        read += x.nbytes * (dw_too or finishes)
-        read += dx_too * size_of(w, None if addend_is == 2 else addend)
-        if dx_too and addend_is == 2:
+    def launch(grid, dx, partial):
+        finishes = dx is not None and norm is not None
+        read = size_of(du, a, through, norm if norm is None else norm[: 4 if finishes else 3])
+        read += x.nbytes * (partial is not None or finishes) + finishes * size_of(sums)
+        if dx is not None:
+            read += size_of(w, None if addend_is == 2 else addend)
+        if dx is not None and addend_is == 2:
             low, pixels = (outputs - channels) // 2, addend.size // outputs
             read += bytes_of_channels(pixels, outputs, low, channels, x.itemsize)
-        read += finishes * size_of(sums)
-        written = dx_too * size_of(dx) + dw_too * partial.nbytes
-        written += finishes * size_of(sums, dgamma, dbeta, through_out)
+        written = size_of(dx, partial) + finishes * size_of(sums, dgamma, dbeta, through_out)
         _launch(
             kind,
-            f"gradients<{names}>",
+            f"gradients<{kind[0]}, {kind[1]}, {plan.width}, {kind[2]}>",
             grid,
-            (
-                du,
-                a,
-                through,
-                x,
-                w if norm is None else norm,
-                w,
-                xp.empty(0, x.dtype) if dx is None else dx,
-                x if addend is None else addend,
-                sums,
-                _arrived(x),
-                dgamma,
-                dbeta,
-                through_out,
-                partial,
-                *_integers(images, height, width, channels, plan.rows, plan.columns, outputs),
-                *_integers(stride, band, taps, addend_is),
-                *_flags(masked, norm is not None, dx_too, dw_too, training),
-            ),
+            dict(**arguments, arrived=_arrived(x), dx=dx, partial=partial),
             shared,
             (read, written),
         )
 
     if with_dx:
-        launch((parts if fused else bands,), True, fused)
+        launch((parts if fused else bands,), dx, partial if fused else None)
     if not fused:
         pairs = plan.width // 16 * (outputs // 8)
-        launch((parts, max(1, pairs // 8)), False, True)
+        launch((parts, max(1, pairs // 8)), None, partial)
     return dx, partial, (dgamma, dbeta, through_out)
 
 
@@ -316,24 +344,24 @@ def sum_parts(x, *partials):
 
     x chooses the module: the one whose other kernels are in use already.
     """
-    first, second = partials[0], partials[-1]
-    xp = array_module(first)
+    first, second = partials if len(partials) == 2 else (*partials, None)
+    xp, kind = array_module(first), _kind(x)
     totals = [xp.empty(partial.shape[1:], partial.dtype) for partial in partials]
-    sizes = totals[0].size, totals[-1].size * (len(partials) - 1)
-    kind = _kind(x)
+    sizes = [total.size for total in totals]
     KERNELS["gradients.cu", kind].launch(
         f"sum_parts<{kind[1]}>",
         (-(-sum(sizes) // THREADS),),
         (THREADS,),
-        (
-            first,
-            totals[0],
-            *_integers(len(first), sizes[0]),
-            second,
-            totals[-1],
-            *_integers(len(second), sizes[1]),
+        dict(
+            first=first,
+            first_sum=totals[0],
+            first_parts=len(first),
+            first_size=sizes[0],
+            second=second,
+            second_sum=None if second is None else totals[1],
+            second_parts=0 if second is None else len(second),
+            second_size=0 if second is None else sizes[1],
         ),
-        traffic=(size_of(*partials), size_of(*totals)),
     )
     return totals
 
@@ -367,7 +395,7 @@ def _arrived(x):
     return counters[place]
 
 
-def _launch(kind: Kind, instance: str, grid, arguments, shared: int, traffic) -> None:
+def _launch(kind: Kind, instance: str, grid, arguments: dict, shared: int, traffic) -> None:
     """A launch whose blocks count themselves. If it fails, the counter is no longer zero."""
     try:
         file = next(f for f, names in FILES.items() if instance.startswith(names))
@@ -375,11 +403,3 @@ def _launch(kind: Kind, instance: str, grid, arguments, shared: int, traffic) ->
     except Exception:
         _counters.__dict__.clear()
         raise
-
-
-def _integers(*values) -> tuple[np.int32, ...]:
-    return tuple(np.int32(value) for value in values)
-
-
-def _flags(*values) -> tuple[np.bool_, ...]:
-    return tuple(np.bool_(value) for value in values)

@@ -27,16 +27,17 @@ __device__ __forceinline__ void finish_sums(T* sums, const T* norm, T* dgamma, T
     set(through, CONSTANT, width, c, training ? -scale * sum / count : 0);
 }
 
-// du = dy where y > 0 (or, without `keeps`, where batch_norm(b) > 0: then du is not written), and of
+// du = dy where y > 0 (or, without y and du, where batch_norm(b) > 0: then du is not written), and of
 // it dgamma, dbeta and `through` (6, channels). Block b has part b of all pixels.
 template <typename S, typename T>
 __global__ void __launch_bounds__(256) masked_sums(
-    const S* __restrict__ dy, const S* __restrict__ b, const S* __restrict__ y,
-    const T* __restrict__ norm, S* __restrict__ du, T* sums, unsigned* arrived, T* __restrict__ dgamma,
-    T* __restrict__ dbeta, T* __restrict__ through, int pixels, int channels, bool keeps,
+    const S* __restrict__ dy, const S* __restrict__ b, OPTIONAL const S* __restrict__ y,
+    const T* __restrict__ norm, OPTIONAL S* __restrict__ du, T* sums, unsigned* arrived,
+    T* __restrict__ dgamma, T* __restrict__ dbeta, T* __restrict__ through, int pixels, int channels,
     bool training) {
     SHARED(T, scratch, 4 * THREADS);
     SHARED(double, wide, THREADS);
+    const bool keeps = y != nullptr;
     const int quads = channels / 4, c = threadIdx.x % quads * 4, owner = threadIdx.x / quads;
     const int begin = (long long)pixels * blockIdx.x / gridDim.x;
     const int end = (long long)pixels * (blockIdx.x + 1) / gridDim.x;
@@ -81,22 +82,25 @@ __global__ void __launch_bounds__(256) masked_sums(
 // da = SCALE du + OF_A (a - MEAN) + CONSTANT exists in shared memory only, spread out as the stride
 // asks for, with zeros around. `masked`: du is to be set to zero where batch_norm(a) is not above it.
 //
-// with_dx    dx (pixels, C) = da (pixels, 9 K) w', plus an addend of x's shape (`addend_is` 1) or, by
-//            option A's adjoint, of a's (2). `normalized`: x was normalised by `norm` (6, C) and
-//            clipped as it was read, and so dx is masked, and the sums for the batch norm before are
-//            taken: dgamma, dbeta, through_out
-// with_dw    partial[block] (9, C, K) = x^T da over the block's bands. A warp has 16 channels of x and
-//            8 of da, for all nine taps; where that leaves warps over, they share the pixels
+// dx         (pixels, C), if given: da (pixels, 9 K) w', plus an addend of x's shape (`addend_is` 1) or,
+//            by option A's adjoint, of a's (2). With `norm` (6, C), x was normalised by it and clipped
+//            as it was read, and so dx is masked, and the sums for the batch norm before are taken:
+//            dgamma, dbeta, through_out
+// partial    (blocks, 9, C, K), if given: partial[block] = x^T da over the block's bands. A warp has 16
+//            channels of x and 8 of da, for all nine taps; where that leaves warps over, they share the
+//            pixels
 //
 // Block bx has bands bx, bx + gridDim.x ...; of dw, block by has the by-th eight pairs of channels.
 template <typename S, typename T, int WIDTH, bool TENSOR>
 __global__ void __launch_bounds__(256) gradients(
     const S* __restrict__ du, const S* __restrict__ a, const T* __restrict__ through,
-    const S* __restrict__ x, const T* __restrict__ norm, const T* __restrict__ w, S* __restrict__ dx,
-    const S* __restrict__ addend, T* sums, unsigned* arrived, T* __restrict__ dgamma,
-    T* __restrict__ dbeta, T* __restrict__ through_out, T* __restrict__ partial, int images, int height,
+    const S* __restrict__ x, OPTIONAL const T* __restrict__ norm, const T* __restrict__ w,
+    OPTIONAL S* __restrict__ dx, OPTIONAL const S* __restrict__ addend, OPTIONAL T* sums,
+    unsigned* arrived, OPTIONAL T* __restrict__ dgamma, OPTIONAL T* __restrict__ dbeta,
+    OPTIONAL T* __restrict__ through_out, OPTIONAL T* __restrict__ partial, int images, int height,
     int width, int channels, int rows_out, int columns_out, int outputs, int stride, int band, int taps,
-    int addend_is, bool masked, bool normalized, bool with_dx, bool with_dw, bool training) {
+    int addend_is, bool masked, bool training) {
+    const bool with_dx = dx != nullptr, with_dw = partial != nullptr, normalized = norm != nullptr;
     using Sums = Results<T, WIDTH, TENSOR>;
     using Factor = Left<T, TENSOR>;
     DYNAMIC_SHARED(T, memory);
@@ -302,13 +306,14 @@ __global__ void __launch_bounds__(256) gradients(
                     double(images) * height * width, training, wide);
 }
 
-// Two sums over the first axis: of first (parts, size), and of second, each in its order.
+// Two sums over the first axis: of first (parts, size), and, if given, of second, each in its order.
 template <typename T>
 __global__ void __launch_bounds__(256) sum_parts(const T* __restrict__ first,
                                                  T* __restrict__ first_sum, int first_parts,
-                                                 int first_size, const T* __restrict__ second,
-                                                 T* __restrict__ second_sum, int second_parts,
-                                                 int second_size) {
+                                                 int first_size,
+                                                 OPTIONAL const T* __restrict__ second,
+                                                 OPTIONAL T* __restrict__ second_sum,
+                                                 int second_parts, int second_size) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     const bool of_first = i < first_size;
     if (!of_first) i -= first_size;

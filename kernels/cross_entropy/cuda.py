@@ -24,25 +24,40 @@ def forward(z, labels, label_smoothing=0.0):
     xp, kind, (rows, classes) = array_module(z), element_type(z), z.shape
     labels = converted(labels, np.int64)
     p, losses, loss = xp.empty(z.shape, z.dtype), xp.empty(rows, z.dtype), xp.empty((), z.dtype)
-    sizes = (np.int32(rows), np.int32(classes))
     KERNELS.launch(
         f"forward<{kind}>",
         (-(-32 * rows // THREADS),),
         (THREADS,),
-        (z, labels, p, losses, *sizes, z.dtype.type(label_smoothing)),
+        dict(
+            z=z,
+            labels=labels,
+            p=p,
+            losses=losses,
+            rows=rows,
+            classes=classes,
+            smoothing=label_smoothing,
+        ),
     )
-    KERNELS.launch(f"mean<{kind}>", (1,), (THREADS,), (losses, loss, sizes[0]))
+    KERNELS.launch(f"mean<{kind}>", (1,), (THREADS,), dict(losses=losses, loss=loss, rows=rows))
     return loss, (p, labels, label_smoothing)
 
 
 def backward(dloss, saved, needs=(True,)):
     """dz = dloss (p - t) / N."""
     p, labels, label_smoothing = saved
-    dz = array_module(p).empty(p.shape, p.dtype)
+    dz, (rows, classes) = array_module(p).empty(p.shape, p.dtype), p.shape
     KERNELS.launch(
         f"backward<{element_type(p)}>",
         blocks(p.size),
         (THREADS,),
-        (dloss, p, labels, dz, *map(np.int32, p.shape), p.dtype.type(label_smoothing)),
+        dict(
+            dloss=dloss,
+            p=p,
+            labels=labels,
+            dz=dz,
+            rows=rows,
+            classes=classes,
+            smoothing=label_smoothing,
+        ),
     )
     return (dz,)

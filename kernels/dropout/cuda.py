@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
@@ -23,7 +21,7 @@ def backward(dy, saved, needs=(True,)):
 
 def _scale(x, keep, p):
     y = array_module(x).empty(x.shape, x.dtype)
-    factor = x.dtype.type(1 / (1 - p) if p < 1 else 0)  # p = 1 keeps nothing: all zeros
-    arguments = (x, keep, y, np.int64(x.size), factor)
+    factor = 1 / (1 - p) if p < 1 else 0  # p = 1 keeps nothing: all zeros
+    arguments = dict(x=x, keep=keep, y=y, size=x.size, factor=factor)
     KERNELS.launch(f"scale<{element_type(x)}>", blocks(x.size), (THREADS,), arguments)
     return y

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import NUMBERS, Module, element_type
 from minires.cuda.signature import DTYPES
 from minires.kernels.arrays import array_module
@@ -23,7 +21,7 @@ def forward(x):
     """y = the mean of each channel of each image."""
     number = DTYPES[NUMBERS[element_type(x)]]
     y = array_module(x).empty((len(x), x.shape[3]), number)
-    _launch("forward", x, y, x)
+    _launch("forward", x, dict(x=x, y=y))
     return y, (x.shape, x.dtype)
 
 
@@ -31,14 +29,14 @@ def backward(dy, saved, needs=(True,)):
     """dx = dy / (H W) at every pixel."""
     shape, stored = saved
     dx = array_module(dy).empty(shape, stored)
-    _launch("backward", dy, dx, dx)
+    _launch("backward", dx, dict(dy=dy, dx=dx))
     return (dx,)
 
 
-def _launch(kernel: str, source, target, images) -> None:
+def _launch(kernel: str, images, arrays: dict) -> None:
     n, h, w, c = images.shape
-    sizes = (np.int32(n), np.int32(h * w), np.int32(c))
     grid = (max(1, -(-n * c // THREADS)),)
     stored = element_type(images)
     instance = f"{kernel}<{stored}, {NUMBERS[stored]}>"
-    KERNELS.launch(instance, grid, (THREADS,), (source, target, *sizes))
+    arguments = dict(**arrays, images=n, pixels=h * w, channels=c)
+    KERNELS.launch(instance, grid, (THREADS,), arguments)

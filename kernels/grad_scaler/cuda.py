@@ -24,19 +24,19 @@ def update(grads, state, growth, backoff, interval):
         return reference.update(grads, state, growth, backoff, interval)
     xp, sizes = array_module(state), tuple(gradient.size for gradient in grads)
     owners, starts = chunks(sizes)
-    tables = (
-        xp.asarray(addresses_of(grads), np.uint64),
-        xp.asarray(sizes, np.int64),
-        xp.asarray(owners),
-        xp.asarray(starts),
+    tables = dict(
+        addresses=xp.asarray(addresses_of(grads), np.uint64),
+        sizes=xp.asarray(sizes, np.int64),
+        owners=xp.asarray(owners),
+        starts=xp.asarray(starts),
     )
     counts = xp.zeros(2, np.uint32)
-    numbers = (np.float32(growth), np.float32(backoff), np.int32(interval))
+    numbers = dict(growth=growth, backoff=backoff, interval=interval)
     KERNELS.launch(
         "update",
         (len(owners),),
         (THREADS,),
-        (*tables, counts, state, *numbers),
-        traffic=(size_of(*tables, *grads, counts) + 8, size_of(counts, state)),
+        dict(**tables, counts=counts, state=state, **numbers),
+        traffic=(size_of(*tables.values(), *grads, counts) + 8, size_of(counts, state)),
     )
     return None

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module
 
 KERNELS = Module(Path(__file__).parent / "cuda.cu", ["advance"])
@@ -12,5 +10,5 @@ KERNELS = Module(Path(__file__).parent / "cuda.cu", ["advance"])
 def advance(number, rates, rate):
     """Go on to the next iteration, in place."""
     traffic = (number.nbytes + rates.itemsize, number.nbytes + rate.nbytes)
-    arguments = (number, rates, rate, np.int32(len(rates)))
+    arguments = dict(number=number, rates=rates, rate=rate, count=len(rates))
     KERNELS.launch("advance", (1,), (1,), arguments, traffic=traffic)

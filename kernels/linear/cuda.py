@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.conv2d import cuda as conv2d
@@ -19,7 +17,7 @@ def forward(x, w, b=None):
     """y = x w + b."""
     y, _ = conv2d.forward(_pixels(x), _filter(w))
     if b is not None:
-        arguments = (y, b, np.int64(y.size), np.int32(w.shape[1]))
+        arguments = dict(y=y, b=b, size=y.size, columns=w.shape[1])
         KERNELS.launch(
             f"add_bias<{element_type(x)}>",
             blocks(y.size),
@@ -40,7 +38,7 @@ def backward(dy, saved, needs=(True, True, True)):
         return dx, dw
     columns = w.shape[1]
     db = array_module(dy).empty(columns, dy.dtype)
-    arguments = (dy, db, np.int32(dy.size // max(1, columns)), np.int32(columns))
+    arguments = dict(dy=dy, db=db, rows=dy.size // max(1, columns), columns=columns)
     KERNELS.launch(f"sum_rows<{element_type(dy)}>", blocks(columns), (THREADS,), arguments)
     return dx, dw, db
 

@@ -15,11 +15,12 @@ KERNELS = Module(Path(__file__).parent / "cuda.cu", ["accumulate<float>", "accum
 def accumulate(loss, logits, labels, loss_sum, correct):
     """Add a batch to loss_sum and correct, in place."""
     logits, labels = converted(logits, loss.dtype), converted(labels, np.int64)
-    arrays = (loss, logits, labels, loss_sum, correct)
+    arrays = dict(loss=loss, logits=logits, labels=labels, loss_sum=loss_sum, correct=correct)
+    rows, classes = logits.shape
     KERNELS.launch(
         f"accumulate<{element_type(loss)}>",
         (1,),
         (THREADS,),
-        (*arrays, *map(np.int32, logits.shape)),
-        traffic=(size_of(*arrays), size_of(loss_sum, correct)),
+        dict(**arrays, rows=rows, classes=classes),
+        traffic=(size_of(*arrays.values()), size_of(loss_sum, correct)),
     )

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
@@ -17,7 +15,7 @@ KERNELS = Module(
 def forward(x):
     """y = max(x, 0)."""
     y = array_module(x).empty(x.shape, x.dtype)
-    arguments = (x, y, np.int64(x.size))
+    arguments = dict(x=x, y=y, size=x.size)
     KERNELS.launch(f"forward<{element_type(x)}>", blocks(x.size), (THREADS,), arguments)
     return y, (y,)
 
@@ -26,6 +24,6 @@ def backward(dy, saved, needs=(True,)):
     """dx = dy where y > 0."""
     (y,) = saved
     dx = array_module(y).empty(y.shape, y.dtype)
-    arguments = (dy, y, dx, np.int64(y.size))
+    arguments = dict(dy=dy, y=y, dx=dx, size=y.size)
     KERNELS.launch(f"backward<{element_type(y)}>", blocks(y.size), (THREADS,), arguments)
     return (dx,)

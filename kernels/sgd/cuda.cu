@@ -40,9 +40,9 @@ __global__ void __launch_bounds__(256) update(const unsigned long long* __restri
                                               const int* __restrict__ owners,
                                               const long long* __restrict__ starts, int parameters,
                                               T lr, T momentum, bool nesterov,
-                                              const float* __restrict__ scaling, bool scaled) {
+                                              OPTIONAL const float* __restrict__ scaling) {
     update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, lr, momentum, nesterov,
-                    scaling, scaled);
+                    scaling, scaling != nullptr);
 }
 
 template <typename T>
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(256) update_at(const unsigned long long* __res
                                                  const long long* __restrict__ starts,
                                                  int parameters, const double* __restrict__ lr,
                                                  T momentum, bool nesterov,
-                                                 const float* __restrict__ scaling, bool scaled) {
+                                                 OPTIONAL const float* __restrict__ scaling) {
     update_chunk<T>(addresses, sizes, decays, owners, starts, parameters, T(lr[0]), momentum,
-                    nesterov, scaling, scaled);
+                    nesterov, scaling, scaling != nullptr);
 }

@@ -29,38 +29,37 @@ def update(params, grads, velocities, lr, momentum, weight_decays, nesterov, sca
             reference.update([p], [g], [v], lr, momentum, [decay], nesterov, scaling)
         elif p.size:
             together.setdefault(p.dtype, []).append((p, g, v, decay))
-    for dtype, parameters in together.items():
-        _update(dtype, *zip(*parameters, strict=True), lr, momentum, nesterov, scaling)
+    for parameters in together.values():
+        _update(*zip(*parameters, strict=True), lr, momentum, nesterov, scaling)
 
 
-def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov, scaling) -> None:
+def _update(params, grads, velocities, decays, lr, momentum, nesterov, scaling) -> None:
     xp = array_module(params[0])
     sizes = tuple(p.size for p in params)
     owners, starts = chunks(sizes)
     addresses = addresses_of((*params, *grads, *velocities))
-    tables = (
-        xp.asarray(addresses, np.uint64),
-        xp.asarray(sizes, np.int64),
-        xp.asarray(decays, np.float64),
-        xp.asarray(owners),
-        xp.asarray(starts),
+    tables = dict(
+        addresses=xp.asarray(addresses, np.uint64),
+        sizes=xp.asarray(sizes, np.int64),
+        decays=xp.asarray(decays, np.float64),
+        owners=xp.asarray(owners),
+        starts=xp.asarray(starts),
     )
     in_memory = hasattr(lr, "shape") and not isinstance(lr, np.generic)
     KERNELS.launch(
         f"{'update_at' if in_memory else 'update'}<{element_type(params[0])}>",
         (len(owners),),
         (THREADS,),
-        (
-            *tables,
-            np.int32(len(params)),
-            lr if in_memory else dtype.type(lr),
-            dtype.type(momentum),
-            np.bool_(nesterov),
-            xp.empty(0, np.float32) if scaling is None else scaling,
-            np.bool_(scaling is not None),
+        dict(
+            **tables,
+            parameters=len(params),
+            lr=lr,
+            momentum=momentum,
+            nesterov=nesterov,
+            scaling=scaling,
         ),
         traffic=(
-            size_of(*tables, *params, *grads, *velocities)
+            size_of(*tables.values(), *params, *grads, *velocities)
             + 8 * (in_memory + (scaling is not None)),
             size_of(*params, *velocities),
         ),

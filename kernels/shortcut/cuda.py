@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module, element_type
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
@@ -20,7 +18,7 @@ def forward(x, stride, channels):
     n, h, w, _ = x.shape
     y = array_module(x).empty((n, -(-h // stride), -(-w // stride), channels), x.dtype)
     read = bytes_of_windows(x.shape, x.itemsize, (1, 1), (stride, stride))
-    _launch("forward", x, y, x.shape, stride, channels, read)
+    _launch("forward", dict(x=x, y=y), y, read, x.shape, stride, channels)
     return y, (x.shape, stride, channels)
 
 
@@ -30,17 +28,27 @@ def backward(dy, saved, needs=(True,)):
     dx = array_module(dy).empty(shape, dy.dtype)
     pixels, low = dy.size // max(1, channels), (channels - shape[3]) // 2
     read = bytes_of_channels(pixels, channels, low, shape[3], dy.itemsize)
-    _launch("backward", dy, dx, shape, stride, channels, read)
+    _launch("backward", dict(dy=dy, dx=dx), dx, read, shape, stride, channels)
     return (dx,)
 
 
-def _launch(kernel: str, source, target, shape, stride: int, channels: int, read: int):
-    _, h, w, c = shape
-    sizes = (h, w, c, -(-h // stride), -(-w // stride), channels, stride)
+def _launch(kernel: str, arrays: dict, target, read: int, shape, stride: int, wider: int) -> None:
+    """One of the kernels; it reads `read` bytes and writes `target`."""
+    _, height, width, channels = shape
     KERNELS.launch(
-        f"{kernel}<{element_type(source)}>",
+        f"{kernel}<{element_type(target)}>",
         blocks(target.size),
         (THREADS,),
-        (source, target, np.int64(target.size), *map(np.int32, sizes)),
+        dict(
+            **arrays,
+            size=target.size,
+            height=height,
+            width=width,
+            channels=channels,
+            rows=-(-height // stride),
+            columns=-(-width // stride),
+            wider=wider,
+            stride=stride,
+        ),
         traffic=(read, target.nbytes),
     )

@@ -29,7 +29,15 @@ from minires.cuda.signature import Signature
 
 INCLUDE = Path(__file__).parent / "include"
 MODES = {"checked", "address", "thread", "reverse"}
-FLAGS = ("-std=c++17", "-O2", "-g", "-fPIC", "-shared", "-pthread", "-march=native")
+FLAGS: tuple[str, ...] = (
+    "-std=c++17",
+    "-O2",
+    "-g",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-march=native",
+)
 FLAGS += ("-ffp-contract=fast", "-fno-strict-aliasing", "-w")
 FLAGS += ("-fno-optimize-sibling-calls",)  # a call's return address tells the kernel's line
 FLAGS += ("-fvisibility=hidden",)  # kernels of the same name in two libraries are strangers
@@ -99,7 +107,7 @@ class Counts(ctypes.Structure):
 
     def add(self, other: "Counts") -> None:
         """Add what another launch asked for."""
-        for name, _ in self._fields_:
+        for name, *_ in self._fields_:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
@@ -112,7 +120,7 @@ def count(*reached: np.ndarray):
     """Count what the kernels ask of global memory that the emulator runs meanwhile.
 
     >>> with count() as counts:
-    ...     kernels.launch("forward<float>", grid, block, arguments)
+    ...     kernels.launch("forward<float>", grid, block, dict(x=x, y=y, n=x.size))
     >>> counts.sectors_loaded
 
     Parameters
@@ -152,15 +160,11 @@ class HostModule:
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Run all blocks, shared among the processor's cores; the arguments have been checked."""
-        arrays = (a for a in (*arguments, *_reached) if isinstance(a, np.ndarray))
-        ranges = [place for a in arrays for place in (a.ctypes.data, a.ctypes.data + a.nbytes)]
-        arguments = [  # the address of each parameter's value
-            np.array(a.ctypes.data, np.uintp)
-            if a.ndim or isinstance(a, np.ndarray)
-            else np.array(a)
-            for a in arguments
-        ]
-        addresses = (ctypes.c_void_p * len(arguments))(*(a.ctypes.data for a in arguments))
+        places = [_place(argument) for argument in (*arguments, *_reached)]
+        ranges = [end for place in places if place for end in place]
+        values = ctypes.create_string_buffer(b"".join(map(_value, arguments, places)))
+        first = ctypes.addressof(values)
+        addresses = (ctypes.c_void_p * len(arguments))(*range(first, first + len(values) - 1, 8))
         message, counts = ctypes.create_string_buffer(1024), Counts()
         chosen = modes()
         where = self.functions[instance](
@@ -191,6 +195,21 @@ class HostModule:
         places = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
         lines = [place for place in places if place.split(":")[0].endswith(".cu")]
         return f", line {lines[0].split(':')[1].split()[0]}" if lines else ""
+
+
+def _place(argument) -> tuple[int, int] | None:
+    """Where an array begins and ends in memory; None for what is no array."""
+    if not isinstance(argument, np.ndarray):
+        return None
+    begin = argument.__array_interface__["data"][0]
+    return begin, begin + argument.nbytes
+
+
+def _value(argument, place: tuple[int, int] | None) -> bytes:
+    """Eight bytes that begin with what the kernel's parameter holds: an address, or a number."""
+    if argument is None or place is not None:
+        return (place[0] if place else 0).to_bytes(8, sys.byteorder)
+    return argument.tobytes().ljust(8, b"\0")
 
 
 def _export(symbol: str, signature: Signature) -> str:

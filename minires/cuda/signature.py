@@ -1,39 +1,24 @@
 """What a .cu file says about its kernels: their names, their parameters, how they may be launched.
 
-Parsed from the source, so that a launch can be checked, in words, before a GPU answers a wrong
-argument with garbage.
+Parsed from the source. So arguments can be given by name, Python numbers become what C++ expects,
+and a wrong launch is refused in words before a GPU answers it with garbage.
+
+>>> signature = parse("__global__ void fill(float* y, int n, float value) { ... }", "fill", "my.cu")
+>>> signature.bind({"value": 0.5, "n": 100, "y": y})
+{'y': array(...), 'n': np.int32(100), 'value': np.float32(0.5)}
 """
 
-import contextlib
+import difflib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
+from typing import Any, NoReturn
 
-import numpy as np
-
-DTYPES = {
-    "float": np.float32,
-    "double": np.float64,
-    "int": np.int32,
-    "unsigned": np.uint32,
-    "unsigned int": np.uint32,
-    "long long": np.int64,
-    "unsigned long long": np.uint64,
-    "unsigned char": np.uint8,
-    "signed char": np.int8,
-    "bool": np.bool_,
-    "half16": np.float16,
-}
-"""The C types that a kernel's parameters may have."""
-
-with contextlib.suppress(ImportError):  # NumPy itself has no bfloat16
-    import ml_dtypes
-
-    DTYPES["bfloat16"] = ml_dtypes.bfloat16
-
-DTYPES = {name: np.dtype(dtype) for name, dtype in DTYPES.items()}
+from minires.cuda.parameter import DTYPES, INTS, OPTIONAL, RANGES, LaunchError, Parameter
 
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
+MOST_THREADS = (1024, 1024, 64)
 MOST_DYNAMIC_SHARED = 227 << 10
 """Bytes of shared memory that a block can have, of any GPU (compute capability 9.0)."""
 
@@ -42,20 +27,6 @@ _KERNEL = re.compile(
     r"__global__\s+void\s+(?:__launch_bounds__\((?P<bounds>[^)]*)\)\s*)?"
     r"(?P<name>\w+)\s*\((?P<parameters>[^)]*)\)"
 )
-
-
-class LaunchError(ValueError):
-    """A kernel cannot be launched like this; the message says why."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a kernel: a pointer to an array of `dtype`, or a number of it."""
-
-    name: str
-    dtype: np.dtype
-    is_array: bool
-    is_written: bool
 
 
 @dataclass(frozen=True)
@@ -72,48 +43,80 @@ class Signature:
     template: str = ""
     bounds: str = ""
 
-    def check(self, grid, block, arguments, dynamic_shared: int) -> None:
-        """Raise a LaunchError if this launch would go wrong."""
-        for name, value, most in (("grid", grid, MOST_BLOCKS), ("block", block, (1024, 1024, 64))):
-            if not 1 <= len(value) <= 3 or not all(1 <= v <= m for v, m in zip(value, most)):  # noqa: B905
-                self._refuse(f"{name} {value} must be 1 to 3 numbers from 1 to {most}")
+    @cached_property
+    def pointers(self) -> list[Parameter]:
+        """The parameters that take arrays."""
+        return [parameter for parameter in self.parameters if parameter.is_array]
+
+    def bind(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments by name -> the same in the order of declaration, numbers as their C types.
+
+        Raises
+        ------
+        LaunchError
+            If a name is missing or unknown, or the kernel cannot take a value.
+        """
+        if not isinstance(arguments, dict):
+            names = ", ".join(f"{p.name}=..." for p in self.parameters)
+            self._refuse(f"its arguments are given by name, dict({names})")
+        bound: dict[str, Any] = {}
+        try:
+            for name, python, low, high, c_type, convert in self._conversions:
+                given = arguments[name]
+                if type(given) is python and low <= given <= high:  # a number, most of the time
+                    bound[name] = c_type(given)
+                else:
+                    bound[name] = convert(given)
+        except KeyError:
+            self._refuse(self._names_amiss(arguments))
+        except LaunchError as error:
+            self._refuse(str(error))
+        if len(arguments) > len(bound):
+            self._refuse(self._names_amiss(arguments))
+        return bound
+
+    def check_shape(self, grid: tuple, block: tuple, dynamic_shared: int) -> None:
+        """Raise a LaunchError if no GPU has such a grid, such a block, or so much shared memory."""
+        for name, value, most in (("grid", grid, MOST_BLOCKS), ("block", block, MOST_THREADS)):
+            if not _is_shape(value, most):
+                self._refuse(
+                    f"{name} {value} must be a tuple of 1 to 3 whole numbers, from 1 to {most}"
+                )
         if not 0 <= dynamic_shared <= MOST_DYNAMIC_SHARED:
             self._refuse(
                 f"{dynamic_shared} bytes of dynamic shared memory are asked for, but a block has "
                 f"{MOST_DYNAMIC_SHARED}"
             )
-        if len(arguments) != len(self.parameters):
-            names = ", ".join(parameter.name for parameter in self.parameters)
-            self._refuse(
-                f"it takes {len(self.parameters)} arguments ({names}), but got {len(arguments)}"
-            )
-        for parameter, value in zip(self.parameters, arguments, strict=True):
-            self._check_argument(parameter, value)
 
     def check_threads(self, block, most: int) -> None:
         """Raise a LaunchError if a block has more threads than the compiled kernel allows."""
         if prod(block) > most:
             self._refuse(
-                f"a block {tuple(block)} has {prod(block)} threads, but at most {most} are allowed"
+                f"a block {block} has {prod(block)} threads, but at most {most} are allowed"
             )
 
-    def _check_argument(self, parameter: Parameter, value) -> None:
-        dtype = getattr(value, "dtype", None)
-        is_array = dtype is not None and not isinstance(value, np.generic)
-        if parameter.is_array and not is_array:
-            self._refuse(f"{parameter.name} is an array of {parameter.dtype}, but got {value!r}")
-        if not parameter.is_array and (is_array or dtype is None):
-            got = "an array" if is_array else f"the Python {type(value).__name__} {value!r}"
-            self._refuse(f"{parameter.name} is a number: pass np.{parameter.dtype}(...), not {got}")
-        if dtype != parameter.dtype:
-            self._refuse(f"{parameter.name} must be {parameter.dtype}, but is {dtype}")
-        if is_array and not value.flags.c_contiguous:
-            self._refuse(f"{parameter.name} must be C-contiguous, but has strides {value.strides}")
-        if is_array and parameter.is_written and not getattr(value.flags, "writeable", True):
-            self._refuse(f"{parameter.name} is written to, but the array is read-only")
+    @cached_property
+    def _conversions(self) -> list[tuple]:
+        """For each parameter its name, what `RANGES` says of it, its C type, `convert`."""
+        no_number = (None, 0, 0)
+        return [
+            (p.name, *(no_number if p.is_array else RANGES[p.kind]), p.dtype.type, p.convert)
+            for p in self.parameters
+        ]
 
-    def _refuse(self, why: str) -> None:
-        raise LaunchError(f"kernel {self.expression} of {self.file}: {why}")
+    def _names_amiss(self, arguments: dict[str, Any]) -> str:
+        """Which names are missing or unknown, and what the kernel takes."""
+        names = [parameter.name for parameter in self.parameters]
+        missing = [name for name in names if name not in arguments]
+        amiss = [f"there is no value for {', '.join(missing)}"] if missing else []
+        for name in arguments:
+            if name not in names:
+                meant = difflib.get_close_matches(str(name), missing, 1)
+                amiss.append(f"{name} is unknown" + "".join(f" (is {m} meant?)" for m in meant))
+        return f"{'; '.join(amiss)}; it takes ({', '.join(map(str, self.parameters))})"
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise LaunchError(f"kernel {self.expression} of {self.file}: {why}") from None
 
 
 def parse(source: str, expression: str, file: str) -> Signature:
@@ -125,8 +128,8 @@ def parse(source: str, expression: str, file: str) -> Signature:
         If there is no such kernel, the template's arguments do not match, or a parameter has a type
         that this function does not know.
     """
-    name, _, values = expression.partition("<")
-    values = [value.strip() for value in values.rstrip(">").split(",")] if values else []
+    name, _, listed = expression.partition("<")
+    values = [value.strip() for value in listed.rstrip(">").split(",")] if listed else []
     for match in _KERNEL.finditer(_without_comments(source)):
         if match["name"] == name:
             break
@@ -149,14 +152,25 @@ def parse(source: str, expression: str, file: str) -> Signature:
 
 def _parameter(text: str, given: dict[str, str], kernel: str) -> Parameter:
     words = text.replace("*", " * ").split()
-    name, is_array = words[-1], "*" in words
-    kept = [w for w in words[:-1] if w not in ("*", "const", "__restrict__")]
+    name, is_array, is_optional = words[-1], "*" in words, OPTIONAL in words
+    kept = [w for w in words[:-1] if w not in ("*", "const", "__restrict__", OPTIONAL)]
     kind = given.get(" ".join(kept), " ".join(kept))
     if kind not in DTYPES:
         raise LaunchError(
             f"{kernel}: parameter {name} has type {kind!r}; known are {', '.join(DTYPES)}"
         )
-    return Parameter(name, DTYPES[kind], is_array, is_array and "const" not in words)
+    if is_optional and not is_array:
+        raise LaunchError(f"{kernel}: parameter {name} is {OPTIONAL}, but only a pointer can be")
+    return Parameter(name, kind, is_array, is_array and "const" not in words, is_optional)
+
+
+def _is_shape(value, most: tuple[int, int, int]) -> bool:
+    if not isinstance(value, tuple) or not 1 <= len(value) <= 3:
+        return False
+    for size, limit in zip(value, most):  # noqa: B905
+        if not isinstance(size, INTS) or not 1 <= size <= limit:
+            return False
+    return True
 
 
 def _without_comments(source: str) -> str:

@@ -61,7 +61,7 @@ __global__ void leave(float* y, int n) {
 
 def test_lanes_that_have_ended_are_not_waited_for(tmp_path):
     y = np.arange(1, 49, dtype=np.float32)
-    module(tmp_path, EARLY, "leave").launch("leave", (1,), (48,), (y, np.int32(20)))
+    module(tmp_path, EARLY, "leave").launch("leave", (1,), (48,), dict(y=y, n=20))
     np.testing.assert_array_equal(y[:20], 210)
     np.testing.assert_array_equal(y[20:], np.arange(21, 49))
 
@@ -71,7 +71,7 @@ def test_a_nan_stays_a_nan_on_the_tensor_core(tmp_path):
     for bits in (0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001):
         a[3, 2] = np.array(bits, np.uint32).view(np.float32)
         d = np.zeros((16, 8), np.float32)
-        module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), (a, b, d))
+        module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), dict(a=a, b=b, d=d))
         assert np.isnan(d[3]).all() and np.isfinite(np.delete(d, 3, axis=0)).all()
 
 
@@ -102,7 +102,8 @@ def test_warp_operations_are_those_of_a_gpu(tmp_path, monkeypatch, mode):
     shuffled, down, up, voted = (np.zeros(64, np.int32) for _ in range(4))
     sums = np.zeros(64)
     kernel = module(tmp_path, WARPS, "exchange")
-    kernel.launch("exchange", (1,), (64,), (x, shuffled, down, up, voted, sums))
+    arguments = dict(x=x, shuffled=shuffled, down=down, up=up, voted=voted, sums=sums)
+    kernel.launch("exchange", (1,), (64,), arguments)
     warps, lanes = x.reshape(2, 32), np.arange(32)
     np.testing.assert_array_equal(shuffled.reshape(2, 32), np.repeat(warps[:, 5:6], 32, axis=1))
     source = np.where(lanes % 8 + 3 < 8, lanes + 3, lanes)
@@ -131,7 +132,7 @@ def test_the_tensor_core_multiplies_matrices_with_tf32_precision(tmp_path):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((16, 8), np.float32), rng.standard_normal((8, 8), np.float32)
     d = np.zeros((16, 8), np.float32)
-    module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), (a, b, d))
+    module(tmp_path, MMA, "multiply").launch("multiply", (1,), (32,), dict(a=a, b=b, d=d))
     error = np.abs(d - a.astype(float) @ b) / (np.abs(a) @ np.abs(b))
     assert 1e-5 < error.max() < 2**-10
 
@@ -155,7 +156,7 @@ def test_threads_meet_at_barriers_and_share_memory(tmp_path, monkeypatch, mode):
     x = np.random.default_rng(0).standard_normal((7, 100)).astype(np.float32)
     y = np.zeros_like(x)
     kernel = module(tmp_path, SHARING, "rotate<100>")
-    kernel.launch("rotate<100>", (7,), (100,), (x, y), dynamic_shared=400)
+    kernel.launch("rotate<100>", (7,), (100,), dict(x=x, y=y), dynamic_shared=400)
     np.testing.assert_array_equal(y, np.roll(x, -1, axis=1) + 1)
 
 
@@ -217,54 +218,166 @@ def test_a_broken_kernel_is_named_with_its_block_thread_and_line(tmp_path, monke
     good = "__global__ void good(float* y) { y[threadIdx.x] = 1; }"
     both = module(tmp_path, f"{source}\n{good}", "k", "good")
     with pytest.raises(KernelError, match=message) as error:
-        both.launch("k", (3,), (64,), (np.zeros(64, np.float32),))
+        both.launch("k", (3,), (64,), dict(y=np.zeros(64, np.float32)))
     line = 1 + len(source.split("\n"))
     assert str(error.value).startswith(f"kernel k of {tmp_path.name}/cuda.cu, line {line}, ")
     y = np.zeros(64, np.float32)  # the emulator itself is unharmed
-    both.launch("good", (1,), (64,), (y,))
+    both.launch("good", (1,), (64,), dict(y=y))
     assert (y == 1).all()
 
 
 SCALE = """
 template <typename T>
-__global__ void __launch_bounds__(128) scale(const T* x, T* y, int n, double by) {}
+__global__ void __launch_bounds__(128) scale(const T* x, T* y, OPTIONAL const T* more, int n,
+                                             double by, bool up, unsigned char low, T plus) {
+    const int i = threadIdx.x;
+    if (i < n) y[i] = x[i] * by + plus + (more ? more[i] : T(0));
+}
 __global__ void plain(float* y, short h) {}
+__global__ void unclear(float* y, OPTIONAL int n) {}
 """
+
+
+def of_scale(**changes) -> dict:
+    """Arguments of the kernel `scale`, with changes."""
+    x, y = np.arange(4, dtype=np.float32), np.zeros(4, np.float32)
+    given = dict(x=x, y=y, more=None, n=4, by=2.0, up=True, low=255, plus=0.5)
+    return {name: value for name, value in (given | changes).items() if value is not ABSENT}
+
+
+ABSENT = object()
+TAKES = (
+    r"it takes \(const float\* x, float\* y, OPTIONAL const float\* more, int n, double by, bool"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": np.zeros(4)}, r"x must be float32, but is float64; pass x.astype\('float32'\)"),
+        ({"y": np.zeros(4)}, "y must be float32, but is float64$"),
+        ({"more": np.zeros(4)}, "more must be float32, but is float64"),
+        ({"x": 1.0}, "x is an array of float32, but got the float 1.0"),
+        ({"x": np.float32(1)}, "x is an array of float32, but got the float32 1.0"),
+        ({"x": [1, 2]}, r"x is an array of float32, but got the list \[1, 2\]"),
+        ({"x": mr.Tensor([1.0])}, r"but got a Tensor of shape \(1,\); a kernel takes .* its .data"),
+        (
+            {"x": None},
+            "x is an array of float32, but got None; mark it OPTIONAL in the .cu file if",
+        ),
+        ({"x": np.zeros((4, 4), np.float32)[:, 0]}, "x must be C-contiguous, but has strides"),
+        ({"y": np.broadcast_to(np.float32(1), 1)}, "y is written to, but the array is read-only"),
+        ({"n": 2**31}, "n is of type int, from -2147483648 to 2147483647, but got 2147483648$"),
+        ({"n": np.int64(-(2**40))}, "n is of type int, from .* but got -1099511627776"),
+        ({"n": 4.0}, "n is of type int, but got the float 4.0; // divides to a whole number"),
+        ({"n": np.float32(4)}, "n is of type int, but got the float32 4.0"),
+        ({"n": float("nan")}, "n is of type int, but got the float nan"),
+        ({"n": float("inf")}, "n is of type int, but got the float inf"),
+        ({"n": True}, "n is of type int, but got the bool True"),
+        ({"n": np.bool_(True)}, "n is of type int, but got the bool True"),
+        ({"n": np.array(4)}, r"n is of type int, but got an array of shape \(\)"),
+        ({"n": "4"}, "n is of type int, but got the str '4'"),
+        ({"n": None}, "n is of type int, but got None"),
+        ({"up": 1}, "up is of type bool, but got the int 1"),
+        ({"low": 256}, "low is of type unsigned char, from 0 to 255, but got 256"),
+        ({"low": -1}, "low is of type unsigned char, from 0 to 255, but got -1"),
+        ({"plus": 1e39}, r"plus is of type float, from -3.4028\S*\+38 to .*, but got 1e\+39"),
+        ({"plus": True}, "plus is of type float, but got the bool True"),
+        ({"by": 10**400}, "by is of type double, from .* to 1.79.*308, but got 10000"),
+        ({"by": 1j}, "by is of type double, but got the complex 1j"),
+        ({"n": ABSENT, "up": ABSENT}, f"there is no value for n, up; {TAKES}"),
+        ({"size": 4}, f"size is unknown; {TAKES}"),
+        ({"n": ABSENT, "N": 4}, f"there is no value for n; N is unknown; {TAKES}"),
+        ({"more": ABSENT, "mor": None}, r"no value for more; mor is unknown \(is more meant\?\)"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_words(tmp_path, changes, message):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    with pytest.raises(cuda.LaunchError, match=message) as error:
+        kernel.launch("scale<float>", (1,), (4,), of_scale(**changes))
+    assert str(error.value).startswith(f"kernel scale<float> of {tmp_path.name}/cuda.cu: ")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({0: np.zeros(4)}, "x must be float32, but is float64"),
-        ({0: 1.0}, "x is an array of float32, but got 1.0"),
-        ({0: np.zeros((4, 4), np.float32)[:, 0]}, "x must be C-contiguous, but has strides"),
-        ({1: np.broadcast_to(np.float32(1), 1)}, "y is written to, but the array is read-only"),
-        ({2: 4}, r"n is a number: pass np.int32\(...\), not the Python int 4"),
-        ({2: np.int64(4)}, "n must be int32, but is int64"),
-        ({3: np.zeros(1)}, r"by is a number: pass np.float64\(...\), not an array"),
-        ({3: None}, "by is a number"),
-        ({"grid": (0,)}, r"grid \(0,\) must be 1 to 3 numbers"),
+        ({"grid": (0,)}, r"grid \(0,\) must be a tuple of 1 to 3 whole numbers, from 1 to"),
         ({"grid": (1, 70000)}, "grid"),
+        ({"grid": (1.5,)}, r"grid \(1.5,\) must be a tuple of 1 to 3 whole numbers"),
+        ({"grid": 4}, "grid 4 must be a tuple of 1 to 3 whole numbers"),
         ({"block": (16, 16)}, r"a block \(16, 16\) has 256 threads, but at most 128 are allowed"),
-        ({"shared": 300_000}, "300000 bytes of dynamic shared memory are asked for"),
+        ({"dynamic_shared": 300_000}, "300000 bytes of dynamic shared memory are asked for"),
         ({"instance": "scale<double>"}, "was loaded without scale<double>; it has scale<float>"),
-        ({"more": True}, r"takes 4 arguments \(x, y, n, by\), but got 5"),
     ],
 )
 def test_a_wrong_launch_is_refused_in_words(tmp_path, change, message):
     kernel = module(tmp_path, SCALE, "scale<float>")
-    arguments = [np.zeros(4, np.float32), np.zeros(4, np.float32), np.int32(4), np.float64(2)]
-    arguments = [change.get(i, value) for i, value in enumerate(arguments)]
-    arguments += [np.int32(1)] * ("more" in change)
+    launch = dict(instance="scale<float>", grid=(1,), block=(4,), arguments=of_scale())
     with pytest.raises(cuda.LaunchError, match=message) as error:
-        kernel.launch(
-            change.get("instance", "scale<float>"),
-            change.get("grid", (1,)),
-            change.get("block", (4,)),
-            tuple(arguments),
-            change.get("shared", 0),
-        )
+        kernel.launch(**(launch | change))
     assert "cuda.cu" in str(error.value)
+
+
+def test_arguments_are_given_by_name_only(tmp_path):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    by_name = r"its arguments are given by name, dict\(x=..., y=..., more=..., n=..., by=..., up="
+    for positional in (tuple(of_scale().values()), list(of_scale().values()), None):
+        with pytest.raises(cuda.LaunchError, match=by_name):
+            kernel.launch("scale<float>", (1,), (4,), positional)
+
+
+def test_sizes_cannot_be_exchanged():
+    """The order at the call does not matter, so that pad_w never stands for pad_h."""
+    x, w = np.random.default_rng(0).standard_normal((2, 5, 6, 3)), np.ones((3, 2, 3, 4))
+    expected = F.conv2d(x, w, (1, 2), (2, 0)).numpy()
+    launches = []
+    with mr.use("emulator"), cuda.watch(lambda launch: launches.append(launch) or True):
+        F.conv2d(x, w, (1, 2), (2, 0))
+    (launch,) = launches
+    for names in (reversed(launch.arguments), sorted(launch.arguments)):
+        arguments = {name: launch.arguments[name] for name in names}
+        launch.arguments["y"].fill(0)
+        launch.module.launch(launch.instance, launch.grid, launch.block, arguments)
+        np.testing.assert_allclose(launch.arguments["y"], expected, rtol=1e-12)
+
+
+def test_numbers_become_what_the_parameters_are(tmp_path):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    for changes in (
+        {},
+        {"n": np.int64(4), "low": np.uint32(0), "by": 2, "plus": np.float64(0.5)},
+        {"by": np.float16(2), "up": np.bool_(False), "plus": np.float32(0.5)},
+    ):
+        arguments = of_scale(**changes)
+        kernel.launch("scale<float>", (1,), (4,), arguments)
+        np.testing.assert_array_equal(arguments["y"], np.float32([0.5, 2.5, 4.5, 6.5]))
+    bound = kernel.signatures["scale<float>"].bind(of_scale(n=-(2**31), plus=0.1))
+    assert {name: value.dtype.name for name, value in bound.items() if value is not None} == {
+        "x": "float32",
+        "y": "float32",
+        "n": "int32",
+        "by": "float64",
+        "up": "bool",
+        "low": "uint8",
+        "plus": "float32",
+    }
+    for special in (np.inf, -np.inf, np.nan):  # a fraction may be one
+        arguments = of_scale(plus=special)
+        kernel.launch("scale<float>", (1,), (4,), arguments)
+        np.testing.assert_array_equal(arguments["y"], np.full(4, special, np.float32))
+
+
+def test_an_optional_array_may_be_none(tmp_path):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    launches = []
+    for more in (None, np.float32([4, 3, 2, 1])):
+        arguments = of_scale(more=more)
+        with cuda.watch(lambda launch: launches.append(launch)):
+            kernel.launch("scale<float>", (1,), (4,), arguments)
+        expected = np.float32([0.5, 2.5, 4.5, 6.5])
+        np.testing.assert_array_equal(arguments["y"], expected + (0 if more is None else more))
+    assert [launch.bytes_moved() for launch in launches] == [(16, 16), (32, 16)]
+    assert [len(launch.arrays()) for launch in launches] == [2, 3]
 
 
 def test_launch_bounds_may_be_an_expression_of_the_templates_arguments(tmp_path):
@@ -275,9 +388,9 @@ __global__ void __launch_bounds__(Tile<N>::THREADS, 2) bounded(T* y) {}
 """
     kernel = module(tmp_path, source, "bounded<float, 8>", "bounded<float, 16>")
     y = np.zeros(1, np.float32)
-    kernel.launch("bounded<float, 16>", (1,), (64,), (y,))
+    kernel.launch("bounded<float, 16>", (1,), (64,), dict(y=y))
     with pytest.raises(cuda.LaunchError, match="has 64 threads, but at most 32 are allowed"):
-        kernel.launch("bounded<float, 8>", (1,), (64,), (y,))
+        kernel.launch("bounded<float, 8>", (1,), (64,), dict(y=y))
 
 
 @pytest.mark.parametrize(
@@ -286,6 +399,7 @@ __global__ void __launch_bounds__(Tile<N>::THREADS, 2) bounded(T* y) {}
         ("absent", "has no kernel named absent"),
         ("scale", "has 1 template parameters, but scale gives 0"),
         ("plain", "parameter h has type 'short'; known are float, double, int"),
+        ("unclear", "parameter n is OPTIONAL, but only a pointer can be"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_in_words(tmp_path, instance, message):
@@ -296,7 +410,7 @@ def test_what_cannot_be_loaded_is_refused_in_words(tmp_path, instance, message):
 def test_an_error_of_the_compiler_is_shown(tmp_path):
     with pytest.raises(RuntimeError, match="does not compile for the emulator(.|\n)*nonsense"):
         module(tmp_path, "__global__ void k(int n) { nonsense; }", "k").launch(
-            "k", (1,), (1,), (np.int32(1),)
+            "k", (1,), (1,), dict(n=1)
         )
 
 

@@ -244,7 +244,7 @@ def test_an_error_of_a_launch_comes_where_it_is_asked_for(tmp_path):
     path.write_text('#include "minires.cuh"\n__global__ void k(float* y) { y[threadIdx.x] = 1; }')
     kernel = cuda.Module(path, ["k"])
     with pytest.raises(cuda.LaunchError, match="y must be float32, but is float64"):
-        capture(lambda: kernel.launch("k", (1,), (4,), (np.zeros(4),)))
+        capture(lambda: kernel.launch("k", (1,), (4,), dict(y=np.zeros(4))))
     assert not graph.capturing()
 
 
@@ -304,3 +304,18 @@ def test_a_capture_that_fails_on_a_gpu_is_ended(device):
     with pytest.raises(cuda.LaunchError, match="too much shared memory"):
         device.DeviceGraph([launch_that(refuse)])
     assert Stream.last.calls == ["enter", "begin", "end", "exit"]
+
+
+def test_a_gpu_is_given_a_null_pointer_for_none(device):
+    handed = []
+
+    def kernel(grid, block, arguments, shared_mem):
+        handed.append((grid, block, arguments, shared_mem))
+
+    kernel.max_dynamic_shared_size_bytes = 0
+    device.cupy.RawModule = lambda **_: types.SimpleNamespace(get_function=lambda name: kernel)
+    x = np.ones(3)
+    device.DeviceModule("k.cu", "", {}).launch("k", (1,), (2,), (x, None, np.int32(3)), 0)
+    ((grid, block, (array, null, number), shared),) = handed
+    assert (grid, block, shared) == ((1,), (2,), 0) and array is x and number == 3
+    assert null == 0 and null.dtype == np.uintp and null.nbytes == np.dtype(np.intp).itemsize

@@ -95,7 +95,7 @@ __global__ void k(float* y, int n) {{
     {barrier}
     if (threadIdx.x <= n) y[threadIdx.x] = tile[63 - threadIdx.x];
 }}''')
-arguments = (np.zeros({n}, np.float32), np.int32({n}))
+arguments = dict(y=np.zeros({n}, np.float32), n={n})
 cuda.Module(Path({path!r}), ["k"]).launch("k", (1,), (64,), arguments)
 """
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module
 from minires.kernels.arrays import array_module
 
@@ -24,5 +22,6 @@ def run(name: str, x):
     blocks = 1 if name == "v1_naive" else -(-rows // ROWS_PER_BLOCK)
     partial = array_module(x).empty((blocks * sums, 2, channels), x.dtype)
     grid = (-(-channels // across), blocks)
-    KERNELS[name].launch("sums", grid, (256,), (x, partial, np.int32(rows), np.int32(channels)))
+    arguments = dict(x=x, partial=partial, rows=rows, channels=channels)
+    KERNELS[name].launch("sums", grid, (256,), arguments)
     return partial.sum(axis=0)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module
 from minires.kernels.arrays import array_module, output_size
+from minires.kernels.grid import window_sizes
 
 TILES = {  # pixels and channels of a block, its threads
     "v1_naive": (16, 16, (16, 16)),
@@ -23,6 +22,7 @@ def run(name: str, x, w, stride, padding):
     y = array_module(x).empty((len(x), ho, wo, w.shape[3]), x.dtype)
     pixels, across, block = TILES[name]
     grid = (-(-(y.size // w.shape[3]) // pixels), -(-w.shape[3] // across))
-    sizes = (*x.shape, ho, wo, *w.shape[:2], w.shape[3], *stride, *padding)
-    KERNELS[name].launch("conv2d", grid, block, (x, w, y, *map(np.int32, sizes)))
+    sizes = window_sizes(x.shape, (ho, wo), w.shape[:2], stride, padding)
+    arguments = dict(x=x, w=w, y=y, images=len(x), filters=w.shape[3], **sizes)
+    KERNELS[name].launch("conv2d", grid, block, arguments)
     return y

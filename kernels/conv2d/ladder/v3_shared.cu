@@ -11,8 +11,8 @@ constexpr int TILE = 16;
 
 __global__ void __launch_bounds__(256) conv2d(
     const float* __restrict__ x, const float* __restrict__ w, float* __restrict__ y, int images,
-    int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
-    int kernel_width, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
+    int height, int width, int channels, int rows_out, int columns_out, int kernel_h,
+    int kernel_w, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
     SHARED(float, tile_x, TILE * TILE);
     SHARED(float, tile_w, TILE * TILE);
     const int across = threadIdx.x, down = threadIdx.y;
@@ -20,11 +20,11 @@ __global__ void __launch_bounds__(256) conv2d(
     const bool is_pixel = pixel < images * rows_out * columns_out;
     const int q = pixel % columns_out, p = pixel / columns_out % rows_out;
     const int image = pixel / columns_out / rows_out;
-    const int terms = kernel_height * kernel_width * channels;
+    const int terms = kernel_h * kernel_w * channels;
     float sum = 0;
     for (int start = 0; start < terms; start += TILE) {
         const int term = start + across, c = term % channels;
-        const int i = term / channels / kernel_width, j = term / channels % kernel_width;
+        const int i = term / channels / kernel_w, j = term / channels % kernel_w;
         const int h = p * stride_h + i - pad_h, v = q * stride_w + j - pad_w;
         const bool in_x =
             is_pixel && term < terms && h >= 0 && h < height && v >= 0 && v < width;

@@ -24,21 +24,21 @@ def conv2d(x, w, y, how):
     pixel, k = cuda.blockIdx.x * TILE + down, cuda.blockIdx.y * TILE + across
     images, rows_out, columns_out, filters = y.shape
     n, p, q = pixel // columns_out // rows_out, pixel // columns_out % rows_out, pixel % columns_out
-    kernel_height, kernel_width, channels, _ = w.shape
-    terms = kernel_height * kernel_width * channels
+    kernel_h, kernel_w, channels, _ = w.shape
+    terms = kernel_h * kernel_w * channels
     tile_x = cuda.shared.array((TILE, TILE), y.dtype)
     tile_w = cuda.shared.array((TILE, TILE), y.dtype)
     zero = y.dtype.type(0)
     total = zero
     for start in range(0, terms, TILE):
         term = start + across
-        i, j = term // channels // kernel_width, term // channels % kernel_width
+        i, j = term // channels // kernel_w, term // channels % kernel_w
         h, v = p * stride_h + i - pad_h, q * stride_w + j - pad_w
         in_x = n < images and term < terms
         in_x = in_x and 0 <= h and h < x.shape[1] and 0 <= v and v < x.shape[2]
         tile_x[down, across] = x[n, h, v, term % channels] if in_x else zero
         term = start + down
-        i, j = term // channels // kernel_width, term // channels % kernel_width
+        i, j = term // channels // kernel_w, term // channels % kernel_w
         in_w = term < terms and k < filters
         tile_w[down, across] = w[i, j, term % channels, k] if in_w else zero
         cuda.syncthreads()  # both tiles are there

@@ -13,12 +13,12 @@ constexpr int PAD = 4;  // so that a column of tile_x does not lie in one bank o
 
 __global__ void __launch_bounds__(256) conv2d(
     const float* __restrict__ x, const float* __restrict__ w, float* __restrict__ y, int images,
-    int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
-    int kernel_width, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
+    int height, int width, int channels, int rows_out, int columns_out, int kernel_h,
+    int kernel_w, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
     SHARED(float, tile_x, STEP * (TILE + PAD));  // transposed: a thread reads four pixels of a term
     SHARED(float, tile_w, STEP * TILE);
     const int pixels = images * rows_out * columns_out;
-    const int terms = kernel_height * kernel_width * channels;
+    const int terms = kernel_h * kernel_w * channels;
     const int t = threadIdx.x, down = t / 16 * 4, across = t % 16 * 4;
     const int first_pixel = blockIdx.x * TILE, first_filter = blockIdx.y * TILE;
     const int own = t / 4, pixel = first_pixel + own;  // whose window this thread fetches
@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(256) conv2d(
         const int first = t % 4 * 4;
         for (int s = 0; s < 4; s++) {
             const int term = start + first + s, c = term % channels;
-            const int h = top + term / channels / kernel_width;
-            const int v = left + term / channels % kernel_width;
+            const int h = top + term / channels / kernel_w;
+            const int v = left + term / channels % kernel_w;
             const bool inside = pixel < pixels && term < terms && h >= 0 && h < height && v >= 0 &&
                                 v < width;
             const float* place = image + (h * width + v) * channels + c;

@@ -14,18 +14,18 @@ constexpr int PAD = 8;  // the 32 numbers that a warp reads at once lie in 32 ba
 
 __global__ void __launch_bounds__(128) conv2d(
     const float* __restrict__ x, const float* __restrict__ w, float* __restrict__ y, int images,
-    int height, int width, int channels, int rows_out, int columns_out, int kernel_height,
-    int kernel_width, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
+    int height, int width, int channels, int rows_out, int columns_out, int kernel_h,
+    int kernel_w, int filters, int stride_h, int stride_w, int pad_h, int pad_w) {
     SHARED(float, tile_x, STEP * (ROWS + PAD));
     SHARED(float, tile_w, STEP * (WIDTH + PAD));
     const int pixels = images * rows_out * columns_out;
-    const int terms = kernel_height * kernel_width * channels;
+    const int terms = kernel_h * kernel_w * channels;
     const int first_pixel = blockIdx.x * ROWS, first_filter = blockIdx.y * WIDTH;
     const int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, place = threadIdx.x % 4;
     float sums[WIDTH / 8][4] = {};
     for (int start = 0; start < terms; start += STEP) {
         const int term = start + threadIdx.x % STEP, c = term % channels;
-        const int i = term / channels / kernel_width, j = term / channels % kernel_width;
+        const int i = term / channels / kernel_w, j = term / channels % kernel_w;
         for (int row = threadIdx.x / STEP; row < ROWS; row += 128 / STEP) {
             const int pixel = first_pixel + row, image = pixel / columns_out / rows_out;
             const int h = pixel / columns_out % rows_out * stride_h + i - pad_h;

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from minires.cuda import Module
 from minires.kernels.arrays import array_module
 
@@ -23,7 +21,6 @@ def run(name: str, a, b):
     c = array_module(a).empty((rows, columns), a.dtype)
     down, across, block = TILES[name]
     grid = (-(-rows // down), -(-columns // across))
-    KERNELS[name].launch(
-        "matmul", grid, block, (a, b, c, np.int32(rows), np.int32(columns), np.int32(terms))
-    )
+    arguments = dict(a=a, b=b, c=c, rows=rows, columns=columns, terms=terms)
+    KERNELS[name].launch("matmul", grid, block, arguments)
     return c

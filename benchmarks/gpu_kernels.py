@@ -239,7 +239,7 @@ def counted(engine: str, network: str, batch: int, size: int, precision: str) ->
     def count(launch: cuda.Launch) -> bool:
         # SGD reaches its arrays by their addresses in a table.
         by_address = [array for p in ours.sgd.params for array in (p.data, p.grad)]
-        by_address += ours.sgd.velocities
+        by_address += [state["velocity"] for state in ours.sgd.states]
         is_sgd = launch.module.name.startswith("sgd")
         with cuda.count(*by_address * is_sgd) as counts:
             launch.run()

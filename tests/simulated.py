@@ -13,7 +13,7 @@ import pytest
 from cases import CASES
 from planting import plant
 from test_backends import check_agreement
-from test_operations import check_sgd
+from test_operations import check_adam, check_sgd, has_backward
 
 import minires as mr
 from minires import Tensor, backend, kernels, nn
@@ -37,7 +37,7 @@ SMALL = [
 
 
 def test_small_cases_are_left_of_every_operation():
-    assert {case.op for case in SMALL} == set(OWN) - {"sgd"}
+    assert {case.op for case in SMALL} == set(filter(has_backward, OWN))
     assert sum(case.op == "conv2d" for case in SMALL) >= 12
 
 
@@ -80,6 +80,12 @@ def test_an_infinite_gradient_of_batch_norm_in_evaluation_stays_where_it_is():
 def test_sgd_is_its_definition(nesterov):
     with mr.use("numba_cuda"):
         check_sgd(nesterov)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam_is_its_definition(decoupled):
+    with mr.use("numba_cuda"):
+        check_adam(decoupled)
 
 
 def test_a_training_step_is_that_of_numpy():

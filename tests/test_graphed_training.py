@@ -45,6 +45,24 @@ def test_sgd_reads_a_learning_rate_from_memory(name, dtype):
         assert results[0]["p"].tobytes() != p.tobytes()
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in ("numpy", "numba", "emulator") if not backend.problem(n)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_reads_learning_rate_and_step_from_memory(name, dtype):
+    with mr.use(name):
+        arrays = np.random.default_rng(0).random((4, 2000)).astype(dtype)
+        results = []
+        for lr, done in ((0.1, 6), (np.asarray(0.1), 6), (0.1, 7)):
+            p, g, m, v = arrays.copy()
+            t, how = np.array(done), ((0.9, 0.999), 1e-8, [1e-2], True)
+            backend.kernel("adam").update([p], [g], [m], [v], [t], lr, *how)
+            assert t == done + 1
+            results.append({"p": p, "m": m, "v": v})
+        assert_same_bits(*results[:2])
+        assert results[0]["p"].tobytes() != results[2]["p"].tobytes()
+
+
 def logits_of_all_kinds(dtype) -> dict:
     rng = np.random.default_rng(0)
     random = rng.standard_normal((67, 45))

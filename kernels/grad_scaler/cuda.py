@@ -9,7 +9,7 @@ from minires.cuda.graph import refuse
 from minires.kernels.arrays import array_module
 from minires.kernels.grad_scaler import reference
 from minires.kernels.grid import THREADS
-from minires.kernels.sgd.cuda import addresses_of, chunks
+from minires.kernels.tables import tables_of
 from minires.kernels.traffic import size_of
 
 KERNELS = Module(Path(__file__).parent / "cuda.cu", ["update"])
@@ -22,19 +22,12 @@ def update(grads, state, growth, backoff, interval):
     if not grads or not served:
         refuse("loss scaling of gradients that are not contiguous and float32")
         return reference.update(grads, state, growth, backoff, interval)
-    xp, sizes = array_module(state), tuple(gradient.size for gradient in grads)
-    owners, starts = chunks(sizes)
-    tables = (
-        xp.asarray(addresses_of(grads), np.uint64),
-        xp.asarray(sizes, np.int64),
-        xp.asarray(owners),
-        xp.asarray(starts),
-    )
-    counts = xp.zeros(2, np.uint32)
+    tables = tables_of(grads)
+    counts = array_module(state).zeros(2, np.uint32)
     numbers = (np.float32(growth), np.float32(backoff), np.int32(interval))
     KERNELS.launch(
         "update",
-        (len(owners),),
+        (len(tables[-1]),),
         (THREADS,),
         (*tables, counts, state, *numbers),
         traffic=(size_of(*tables, *grads, counts) + 8, size_of(counts, state)),

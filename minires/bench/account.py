@@ -185,7 +185,7 @@ class _Step:
         normalization = Normalization.make("per-pixel", images)
         self.batches = iter(Loader(dataset, normalization, batch_size, shuffle=True, augment=True))
         self.model = models.build(model_name, CLASSES, fused=fused)
-        self.sgd = optim.SGD(self.model, lr=0.1)
+        self.sgd = optim.SGD(self.model, lr=0.1, momentum=0.9, weight_decay=1e-4)
         self.metrics = Metrics()
 
     def run(self, account: Account) -> None:

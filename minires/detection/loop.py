@@ -182,8 +182,7 @@ class DetectionTrainer:
     def _write(self) -> None:
         """The state of the run, replaced as a whole."""
         arrays = {f"model.{name}": array for name, array in self.detector.state_dict().items()}
-        for i, velocity in enumerate(self.optimizer.velocities):
-            arrays[f"velocity.{i}"] = backend.to_numpy(velocity)
+        arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state().items()}
         state = {"epoch": self.epoch, "history": self.history, "settings": self._settings()}
         out = Path(self.config.out)
         out.mkdir(parents=True, exist_ok=True)
@@ -210,8 +209,10 @@ class DetectionTrainer:
         self.detector.load_state_dict(
             {n.removeprefix("model."): v for n, v in arrays.items() if n.startswith("model.")}
         )
-        for i, velocity in enumerate(self.optimizer.velocities):
-            velocity[...] = backend.asarray(arrays[f"velocity.{i}"])
+        prefix = "optimizer."
+        self.optimizer.load_state(
+            {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+        )
         self.epoch, self.history = state["epoch"], state["history"]
 
     def _settings(self) -> dict:

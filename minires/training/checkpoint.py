@@ -1,8 +1,8 @@
 """Checkpoints: all that a run needs to go on to the same bits, in one file.
 
-The file `checkpoint` is a safetensors file: the model's arrays under `model.`, the momentum under
-`velocity.`, everything else as JSON in its metadata. It is replaced atomically, so a run that is
-killed at any moment leaves the last complete one.
+The file `checkpoint` is a safetensors file: the model's arrays under `model.`, what the optimizer
+keeps under `optimizer.`, everything else as JSON in its metadata. It is replaced atomically, so a
+run that is killed at any moment leaves the last complete one.
 """
 
 import json
@@ -26,12 +26,8 @@ class Checkpoint:
 
     def restore(self, trainer) -> None:
         """Put a Trainer, made with the same settings, where the saved one was."""
-        model = {
-            k.removeprefix("model."): v for k, v in self.arrays.items() if k.startswith("model.")
-        }
-        trainer.model.load_state_dict(model)
-        for i, velocity in enumerate(trainer.optimizer.velocities):
-            velocity[...] = backend.asarray(self.arrays[f"velocity.{i}"])
+        trainer.model.load_state_dict(self._below("model."))
+        trainer.optimizer.load_state(self._below("optimizer."))
         if trainer.scaler is not None:
             trainer.scaler.state[...] = backend.asarray(self.arrays["grad_scaler"])
         trainer.step, trainer.best = self.state["step"], self.state["best"]
@@ -39,12 +35,15 @@ class Checkpoint:
         trainer.metrics.reset(**self.state["metrics"])
         backend.generator().bit_generator.state = self.state["generator"]
 
+    def _below(self, prefix: str) -> dict:
+        """The arrays whose names begin with `prefix`, without it."""
+        return {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
+
 
 def write(trainer) -> None:
     """Save the state of `trainer` in its output directory."""
     arrays = {f"model.{name}": array for name, array in trainer.model.state_dict().items()}
-    for i, velocity in enumerate(trainer.optimizer.velocities):
-        arrays[f"velocity.{i}"] = backend.to_numpy(velocity)
+    arrays |= {f"optimizer.{name}": a for name, a in trainer.optimizer.state().items()}
     if trainer.scaler is not None:
         arrays["grad_scaler"] = backend.to_numpy(trainer.scaler.state)
     state = {

@@ -90,13 +90,11 @@ class Trainer:
         self.model = models.build(
             config.model, len(train_set.classes), config.shortcut, recompute=config.recompute
         )
+        params = self.model
+        if not config.decay_norm_bias:
+            params = optim.decay_groups(self.model, config.weight_decay)
         self.optimizer = optim.SGD(
-            self.model,
-            config.lr,
-            config.momentum,
-            config.weight_decay,
-            config.nesterov,
-            config.decay_norm_bias,
+            params, config.lr, config.momentum, config.weight_decay, config.nesterov
         )
         self.scaler = GradScaler() if config.precision == "fp16" else None
         self.total = config.total_steps(len(self.loader))

@@ -171,6 +171,27 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     assert_same_run(plain_run, resumed)
 
 
+def test_a_run_of_adamw_replays_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    """The step number is on the device: neither a replay nor a resumed run counts anew."""
+    settings = {"optimizer": "adamw", "decay_norm_bias": False}
+    plain = run_tiny(tmp_path / "plain", **settings)
+    assert_same_run(plain, run_tiny(tmp_path / "graph", graph=True, **settings))
+    original = checkpoint.write
+
+    def write_and_stop(trainer):
+        original(trainer)
+        if trainer.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(checkpoint, "write", write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_tiny(tmp_path / "stopped", graph=True, **settings)
+    monkeypatch.undo()
+    resumed = run_tiny(tmp_path / "stopped", resume=True, graph=True, **settings)
+    assert_same_run(plain, resumed)
+    assert int(resumed.optimizer.state()["step.0"]) == 6
+
+
 def test_a_run_of_less_than_a_batch_is_plain(tmp_path):
     trainer = run_tiny(tmp_path, train_size=5, epochs=1, graph=True)
     assert trainer.graphed is None and trainer.step == 1

@@ -90,12 +90,7 @@ class Trainer:
         self.model = models.build(
             config.model, len(train_set.classes), config.shortcut, recompute=config.recompute
         )
-        params = self.model
-        if not config.decay_norm_bias:
-            params = optim.decay_groups(self.model, config.weight_decay)
-        self.optimizer = optim.SGD(
-            params, config.lr, config.momentum, config.weight_decay, config.nesterov
-        )
+        self.optimizer = config.make_optimizer(self.model)
         self.scaler = GradScaler() if config.precision == "fp16" else None
         self.total = config.total_steps(len(self.loader))
         self.schedule = config.learning_rate(self.total, self.model.depth)

@@ -13,7 +13,7 @@ def train(resume: bool, download: bool, **settings) -> None:
     """minires train. `settings` were given; a resumed run has the others from its checkpoint."""
     if "out" not in settings:
         settings["out"] = _default_out(DEFAULTS | settings, resume)
-    saved = checkpoint.read(Path(settings["out"])) if resume else None
+    saved = checkpoint.read(Path(settings["out"]), Config) if resume else None
     config = Config(**((saved.config if saved else {}) | settings))
     trainer = Trainer(config, resume, download)
     config = trainer.config

@@ -1,11 +1,11 @@
 """The settings of a training run, and what follows from them. The defaults are the paper's."""
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
 from minires import models, optim
 from minires.cuda import HALF
 from minires.nn import Module
+from minires.training.settings import Settings
 
 PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
 PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
@@ -20,12 +20,9 @@ OPTIMIZERS: dict[str, tuple[type[optim.Optimizer], dict]] = {
 """By the names of `minires train --optimizer`: the method, and its settings unless a run says
 others. SGD's are the paper's, Adam's and AdamW's those of PyTorch."""
 
-MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph", "recompute")
-"""What a resumed run may be given anew: none of it changes a bit."""
-
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """One training run.
 
     `epochs` and `steps` set the length, at most one of them; without either it is the paper's
@@ -38,6 +35,10 @@ class Config:
     None becomes what `OPTIMIZERS` has for the optimizer, or stays None if it has no such setting.
     The other names are those of `minires train --help`.
     """
+
+    trained = "classifier"
+    chosen = ("dataset", "backend")
+    may_change = ("data_dir", "out", "checkpoint_every", "graph", "recompute")
 
     model: str = "resnet20"
     shortcut: str | None = None
@@ -137,27 +138,6 @@ class Config:
         spared = not self.decay_norm_bias
         params = optim.decay_groups(model, self.weight_decay) if spared else model
         return make(params, **{name: getattr(self, name) for name in own})
-
-    def to_json(self) -> str:
-        """All settings as JSON text."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-    def differences(self, earlier: dict) -> list[str]:
-        """The settings in which a run that is to be resumed was started differently."""
-        before = asdict(Config(**earlier))  # a setting that was not there yet had its default
-        return [
-            f"{name} was {before[name]!r} and is now {value!r}"
-            for name, value in asdict(self).items()
-            if name not in MAY_CHANGE and before[name] != value
-        ]
-
-    def with_choices(self, dataset: str, backend: str, **_) -> "Config":
-        """The same settings, with these in place of "auto"."""
-        return replace(
-            self,
-            dataset=dataset if self.dataset == "auto" else self.dataset,
-            backend=backend if self.backend == "auto" else self.backend,
-        )
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """How many iterations the run has."""

@@ -232,44 +232,133 @@ def test_a_broken_kernel_is_named_with_its_block_thread_and_line(tmp_path, monke
 
 SCALE = """
 template <typename T>
-__global__ void __launch_bounds__(128) scale(const T* x, T* y, int n, double by) {}
+__global__ void __launch_bounds__(128) scale(const T* x, T* y, OPTIONAL const T* more, int n,
+                                             double by, bool up, unsigned char low, T plus) {
+    const int i = threadIdx.x;
+    if (i < n) y[i] = x[i] * by + plus + (more ? more[i] : T(0));
+}
 __global__ void plain(float* y, short h) {}
+__global__ void unclear(float* y, OPTIONAL int n) {}
 """
+
+
+def of_scale(**changes) -> dict:
+    """Arguments of the kernel `scale`, with changes."""
+    x, y = np.arange(4, dtype=np.float32), np.zeros(4, np.float32)
+    given = dict(x=x, y=y, more=None, n=4, by=2.0, up=True, low=255, plus=0.5)
+    return {name: value for name, value in (given | changes).items() if value is not ABSENT}
+
+
+ABSENT = object()
+TAKES = (
+    r"it takes \(const float\* x, float\* y, OPTIONAL const float\* more, int n, double by, bool"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": np.zeros(4)}, r"x must be float32, but is float64; pass x.astype\(np.float32\)"),
+        ({"y": np.zeros(4)}, "y must be float32, but is float64$"),
+        ({"more": np.zeros(4)}, "more must be float32, but is float64"),
+        ({"x": 1.0}, "x is an array of float32, but got the float 1.0"),
+        ({"x": np.float32(1)}, "x is an array of float32, but got the float32 1.0"),
+        ({"x": [1, 2]}, r"x is an array of float32, but got the list \[1, 2\]"),
+        ({"x": mr.Tensor([1.0])}, r"but got a Tensor of shape \(1,\); a kernel takes .* its .data"),
+        (
+            {"x": None},
+            "x is an array of float32, but got None; mark it OPTIONAL in the .cu file if",
+        ),
+        ({"x": np.zeros((4, 4), np.float32)[:, 0]}, "x must be C-contiguous, but has strides"),
+        ({"y": np.broadcast_to(np.float32(1), 1)}, "y is written to, but the array is read-only"),
+        ({"n": 2**31}, "n is of type int, from -2147483648 to 2147483647, but got 2147483648$"),
+        ({"n": np.int64(-(2**40))}, "n is of type int, from .* but got -1099511627776"),
+        ({"n": 4.0}, "n is of type int, but got the float 4.0; // divides to a whole number"),
+        ({"n": np.float32(4)}, "n is of type int, but got the float32 4.0"),
+        ({"n": float("nan")}, "n is of type int, but got the float nan"),
+        ({"n": float("inf")}, "n is of type int, but got the float inf"),
+        ({"n": True}, "n is of type int, but got the bool True"),
+        ({"n": np.bool_(True)}, "n is of type int, but got the bool True"),
+        ({"n": np.array(4)}, r"n is of type int, but got an array of shape \(\)"),
+        ({"n": "4"}, "n is of type int, but got the str '4'"),
+        ({"n": None}, "n is of type int, but got None"),
+        ({"up": 1}, "up is of type bool, but got the int 1"),
+        ({"low": 256}, "low is of type unsigned char, from 0 to 255, but got 256"),
+        ({"low": -1}, "low is of type unsigned char, from 0 to 255, but got -1"),
+        ({"plus": 1e39}, r"plus is of type float, from -3.4028\S*\+38 to .*, but got 1e\+39"),
+        ({"plus": True}, "plus is of type float, but got the bool True"),
+        ({"by": 10**400}, "by is of type double, from .* to 1.79.*308, but got 10000"),
+        ({"by": 1j}, "by is of type double, but got the complex 1j"),
+        ({"n": ABSENT, "up": ABSENT}, f"there is no value for n, up; {TAKES}"),
+        ({"size": 4}, f"size is unknown; {TAKES}"),
+        ({"n": ABSENT, "N": 4}, f"there is no value for n; N is unknown; {TAKES}"),
+        ({"more": ABSENT, "mor": None}, r"no value for more; mor is unknown \(is more meant\?\)"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_words(tmp_path, changes, message):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    with pytest.raises(cuda.LaunchError, match=message) as error:
+        kernel.launch("scale<float>", (1,), (4,), of_scale(**changes))
+    assert str(error.value).startswith(f"kernel scale<float> of {tmp_path.name}/cuda.cu: ")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({0: np.zeros(4)}, "x must be float32, but is float64"),
-        ({0: 1.0}, "x is an array of float32, but got 1.0"),
-        ({0: np.zeros((4, 4), np.float32)[:, 0]}, "x must be C-contiguous, but has strides"),
-        ({1: np.broadcast_to(np.float32(1), 1)}, "y is written to, but the array is read-only"),
-        ({2: 4}, r"n is a number: pass np.int32\(...\), not the Python int 4"),
-        ({2: np.int64(4)}, "n must be int32, but is int64"),
-        ({3: np.zeros(1)}, r"by is a number: pass np.float64\(...\), not an array"),
-        ({3: None}, "by is a number"),
-        ({"grid": (0,)}, r"grid \(0,\) must be 1 to 3 numbers"),
+        ({"grid": (0,)}, r"grid \(0,\) must be a tuple of 1 to 3 whole numbers, from 1 to"),
         ({"grid": (1, 70000)}, "grid"),
+        ({"grid": (1.5,)}, r"grid \(1.5,\) must be a tuple of 1 to 3 whole numbers"),
+        ({"grid": 4}, "grid 4 must be a tuple of 1 to 3 whole numbers"),
         ({"block": (16, 16)}, r"a block \(16, 16\) has 256 threads, but at most 128 are allowed"),
-        ({"shared": 300_000}, "300000 bytes of dynamic shared memory are asked for"),
+        ({"dynamic_shared": 300_000}, "300000 bytes of dynamic shared memory are asked for"),
         ({"instance": "scale<double>"}, "was loaded without scale<double>; it has scale<float>"),
-        ({"more": True}, r"takes 4 arguments \(x, y, n, by\), but got 5"),
     ],
 )
 def test_a_wrong_launch_is_refused_in_words(tmp_path, change, message):
     kernel = module(tmp_path, SCALE, "scale<float>")
-    arguments = [np.zeros(4, np.float32), np.zeros(4, np.float32), np.int32(4), np.float64(2)]
-    arguments = [change.get(i, value) for i, value in enumerate(arguments)]
-    arguments += [np.int32(1)] * ("more" in change)
+    launch = dict(instance="scale<float>", grid=(1,), block=(4,), arguments=of_scale())
     with pytest.raises(cuda.LaunchError, match=message) as error:
-        kernel.launch(
-            change.get("instance", "scale<float>"),
-            change.get("grid", (1,)),
-            change.get("block", (4,)),
-            tuple(arguments),
-            change.get("shared", 0),
-        )
+        kernel.launch(**(launch | change))
     assert "cuda.cu" in str(error.value)
+
+
+def test_numbers_become_what_the_parameters_are(tmp_path):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    for changes in (
+        {},
+        {"n": np.int64(4), "low": np.uint32(0), "by": 2, "plus": np.float64(0.5)},
+        {"by": np.float16(2), "up": np.bool_(False), "plus": np.float32(0.5)},
+    ):
+        arguments = of_scale(**changes)
+        kernel.launch("scale<float>", (1,), (4,), arguments)
+        np.testing.assert_array_equal(arguments["y"], np.float32([0.5, 2.5, 4.5, 6.5]))
+    bound = kernel.signatures["scale<float>"].bind(of_scale(n=-(2**31), plus=0.1))
+    assert {name: value.dtype.name for name, value in bound.items() if value is not None} == {
+        "x": "float32",
+        "y": "float32",
+        "n": "int32",
+        "by": "float64",
+        "up": "bool",
+        "low": "uint8",
+        "plus": "float32",
+    }
+    for special in (np.inf, -np.inf, np.nan):  # a fraction may be one
+        arguments = of_scale(plus=special)
+        kernel.launch("scale<float>", (1,), (4,), arguments)
+        np.testing.assert_array_equal(arguments["y"], np.full(4, special, np.float32))
+
+
+def test_an_optional_array_may_be_none(tmp_path):
+    kernel = module(tmp_path, SCALE, "scale<float>")
+    launches = []
+    for more in (None, np.float32([4, 3, 2, 1])):
+        arguments = of_scale(more=more)
+        with cuda.watch(lambda launch: launches.append(launch)):
+            kernel.launch("scale<float>", (1,), (4,), arguments)
+        expected = np.float32([0.5, 2.5, 4.5, 6.5])
+        np.testing.assert_array_equal(arguments["y"], expected + (0 if more is None else more))
+    assert [launch.bytes_moved() for launch in launches] == [(16, 16), (32, 16)]
+    assert [len(launch.arrays()) for launch in launches] == [2, 3]
 
 
 def test_launch_bounds_may_be_an_expression_of_the_templates_arguments(tmp_path):
@@ -291,6 +380,7 @@ __global__ void __launch_bounds__(Tile<N>::THREADS, 2) bounded(T* y) {}
         ("absent", "has no kernel named absent"),
         ("scale", "has 1 template parameters, but scale gives 0"),
         ("plain", "parameter h has type 'short'; known are float, double, int"),
+        ("unclear", "parameter n is OPTIONAL, but only a pointer can be"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_in_words(tmp_path, instance, message):

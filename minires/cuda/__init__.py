@@ -2,7 +2,11 @@
 
 >>> from minires import cuda
 >>> kernels = cuda.Module(Path(__file__).parent / "cuda.cu", ["forward<float>", "forward<double>"])
->>> kernels.launch("forward<float>", (blocks,), (256,), (x, y, np.int32(n)))
+>>> kernels.launch("forward<float>", (blocks,), (256,), dict(x=x, y=y, n=x.size))
+
+Arguments are given by name; their order is the kernel's business. Python numbers become what the
+parameters are in C++, if they fit. A parameter that is marked OPTIONAL in the .cu file may be None,
+a null pointer; an array that the kernel needs cannot be forgotten.
 
 Which end runs a launch follows from its arrays: NumPy arrays are the emulator's, CuPy arrays a
 GPU's. Every launch is checked against the kernel's signature first, on both ends alike.
@@ -10,11 +14,12 @@ GPU's. Every launch is checked against the kernel's signature first, on both end
 `include/minires.cuh` is what kernels include: what differs between the two ends, under one name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +63,9 @@ class Launch:
     module : Module
     instance : str
     grid, block : tuple of ints
-    arguments : tuple
+    arguments : dict
+        Arrays, None for a null pointer, and NumPy scalars of the parameters' C types, by name, in
+        the order in which the kernel declares them.
     dynamic_shared : int
     traffic : (int, int) or None
         Bytes read and bytes written, where the launcher states them.
@@ -68,7 +75,7 @@ class Launch:
     instance: str
     grid: tuple
     block: tuple
-    arguments: tuple
+    arguments: dict[str, Any]
     dynamic_shared: int = 0
     traffic: tuple[int, int] | None = None
 
@@ -84,12 +91,19 @@ class Launch:
         """
         if self.traffic is not None:
             return self.traffic
-        read, written = {}, {}  # an array that stands in two places is one array
+        read, written = self.arrays(written=False), self.arrays(written=True)
+        return sum(array.nbytes for array in read), sum(array.nbytes for array in written)
+
+    def arrays(self, written: bool | None = None) -> list:
+        """Its arrays, each once; only those that are written to, or only those that are const."""
         parameters = self.module.signatures[self.instance].parameters
-        for parameter, value in zip(parameters, self.arguments, strict=True):
-            if parameter.is_array:
-                (written if parameter.is_written else read)[id(value)] = value.nbytes
-        return sum(read.values()), sum(written.values())
+        chosen = {}  # an array that stands in two places is one array
+        for parameter in parameters:
+            array = self.arguments[parameter.name]
+            if parameter.is_array and array is not None:
+                if written is None or parameter.is_written == written:
+                    chosen[id(array)] = array
+        return list(chosen.values())
 
 
 _watchers: list[Callable[[Launch], bool | None]] = []
@@ -134,9 +148,9 @@ class Module:
     def launch(
         self,
         instance: str,
-        grid,
-        block,
-        arguments,
+        grid: tuple,
+        block: tuple,
+        arguments: Mapping[str, Any],
         dynamic_shared: int = 0,
         traffic: tuple[int, int] | None = None,
     ) -> None:
@@ -148,8 +162,11 @@ class Module:
             One of the module's instances.
         grid, block : tuple of 1 to 3 ints
             Blocks, and threads in a block, along x, y and z.
-        arguments : tuple
-            C-contiguous arrays of the parameters' dtypes, and NumPy scalars (``np.int32(n)``).
+        arguments : dict
+            By the names of the kernel's parameters, in any order. A pointer takes a C-contiguous
+            array of its dtype, or None if it is marked OPTIONAL. A number takes a number: a
+            parameter that is an int takes ints within its range, a bool True or False, a float or
+            double any number that does not become infinite by it.
         dynamic_shared : int
             Bytes of dynamic shared memory.
         traffic : (int, int), optional
@@ -167,31 +184,31 @@ class Module:
             raise LaunchError(
                 f"{self.name} was loaded without {instance}; it has {', '.join(self.signatures)}"
             )
-        launch = Launch(
-            self, instance, tuple(grid), tuple(block), tuple(arguments), dynamic_shared, traffic
-        )
+        signature = self.signatures[instance]
+        if isinstance(arguments, tuple):  # positional, until the last call site is converted
+            names = [parameter.name for parameter in signature.parameters]
+            arguments = dict(zip(names, arguments, strict=True))
+        arguments = signature.bind(arguments)
+        signature.check_shape(grid, block, dynamic_shared)
+        launch = Launch(self, instance, grid, block, arguments, dynamic_shared, traffic)
         if not any([watcher(launch) for watcher in _watchers]):
             launch.run()
 
     def execute(self, launch: Launch) -> None:
-        """Check a launch, and run it on the end whose arrays it was given."""
-        end = self.prepare(launch)
-        end.launch(
-            launch.instance, launch.grid, launch.block, launch.arguments, launch.dynamic_shared
-        )
+        """Run a launch on the end whose arrays it was given."""
+        end, arguments = self.prepare(launch), tuple(launch.arguments.values())
+        end.launch(launch.instance, launch.grid, launch.block, arguments, launch.dynamic_shared)
 
     def prepare(self, launch: Launch):
-        """Check a launch and load its kernel -> the end that is to run it."""
-        instance, arguments = launch.instance, launch.arguments
-        signature = self.signatures[instance]
-        signature.check(launch.grid, launch.block, arguments, launch.dynamic_shared)
-        on_host = [isinstance(a, np.ndarray) for a in arguments if not isinstance(a, np.generic)]
-        if any(on_host) and not all(on_host):
+        """Load a launch's kernel and check its block -> the end that is to run it."""
+        instance, signature = launch.instance, self.signatures[launch.instance]
+        on_host = {isinstance(array, np.ndarray) for array in launch.arrays()}
+        if len(on_host) > 1:
             raise LaunchError(
                 f"kernel {instance} of {self.name}: its arrays are NumPy arrays and CuPy arrays "
                 f"mixed"
             )
-        end = self._host() if all(on_host) else self._device
+        end = self._device if on_host == {False} else self._host()
         signature.check_threads(launch.block, end.most_threads(instance))
         return end
 

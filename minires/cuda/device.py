@@ -4,9 +4,13 @@ import hashlib
 from contextlib import suppress
 
 import cupy
+import numpy as np
 
 from minires.cuda.host import INCLUDE
 from minires.cuda.signature import LaunchError, Signature
+
+NULL = np.uintp(0)
+"""A null pointer; CuPy hands a NumPy scalar over as it is."""
 
 
 class DeviceModule:
@@ -28,6 +32,7 @@ class DeviceModule:
 
     def launch(self, instance: str, grid, block, arguments, dynamic_shared: int) -> None:
         """Launch on CuPy's current stream; the arguments have been checked."""
+        arguments = tuple(NULL if argument is None else argument for argument in arguments)
         kernel = self._kernel(instance)
         if dynamic_shared > kernel.max_dynamic_shared_size_bytes:
             limit = cupy.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]

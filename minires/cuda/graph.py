@@ -219,8 +219,7 @@ def _fill(own, given) -> None:
 
 
 def _on_host(record: list[Launch]) -> bool:
-    arrays = [a for launch in record for a in launch.arguments if not isinstance(a, np.generic)]
-    on_host = {isinstance(array, np.ndarray) for array in arrays}
+    on_host = {isinstance(array, np.ndarray) for launch in record for array in launch.arrays()}
     if len(on_host) > 1:
         raise GraphError("some kernels of the step have NumPy arrays, others CuPy arrays")
     return on_host != {False}

@@ -112,7 +112,7 @@ def count(*reached: np.ndarray):
     """Count what the kernels ask of global memory that the emulator runs meanwhile.
 
     >>> with count() as counts:
-    ...     kernels.launch("forward<float>", grid, block, arguments)
+    ...     kernels.launch("forward<float>", grid, block, dict(x=x, y=y, n=x.size))
     >>> counts.sectors_loaded
 
     Parameters
@@ -154,13 +154,8 @@ class HostModule:
         """Run all blocks, shared among the processor's cores; the arguments have been checked."""
         arrays = (a for a in (*arguments, *_reached) if isinstance(a, np.ndarray))
         ranges = [place for a in arrays for place in (a.ctypes.data, a.ctypes.data + a.nbytes)]
-        arguments = [  # the address of each parameter's value
-            np.array(a.ctypes.data, np.uintp)
-            if a.ndim or isinstance(a, np.ndarray)
-            else np.array(a)
-            for a in arguments
-        ]
-        addresses = (ctypes.c_void_p * len(arguments))(*(a.ctypes.data for a in arguments))
+        values = [_value_of(argument) for argument in arguments]
+        addresses = (ctypes.c_void_p * len(values))(*(v.ctypes.data for v in values))
         message, counts = ctypes.create_string_buffer(1024), Counts()
         chosen = modes()
         where = self.functions[instance](
@@ -191,6 +186,13 @@ class HostModule:
         places = subprocess.run(command, capture_output=True, text=True).stdout.split("\n")
         lines = [place for place in places if place.split(":")[0].endswith(".cu")]
         return f", line {lines[0].split(':')[1].split()[0]}" if lines else ""
+
+
+def _value_of(argument) -> np.ndarray:
+    """What the kernel's parameter holds: a number, or the address of an array, 0 for None."""
+    if argument is None or isinstance(argument, np.ndarray):
+        return np.array(0 if argument is None else argument.ctypes.data, np.uintp)
+    return np.array(argument)
 
 
 def _export(symbol: str, signature: Signature) -> str:

@@ -1,6 +1,9 @@
 // What differs between a GPU and the emulator, and what several kernels share.
 #pragma once
 
+// Marks a kernel's pointer that may be null, None in Python: `OPTIONAL const float* residual`.
+#define OPTIONAL
+
 #if !defined(CUDA_EMULATOR)
 #define SHARED(T, name, count) __shared__ T name[count]
 #define DYNAMIC_SHARED(T, name)                                   \

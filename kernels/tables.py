@@ -23,24 +23,23 @@ def chunks(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(owners, np.int32), np.array(starts, np.int64)
 
 
-def tables_of(*lists) -> tuple:
+def tables_of(*lists) -> dict:
     """The tables for a launch that visits equally long lists of arrays, element by element.
 
     Returns
     -------
-    addresses : array of uint64
-        Those of the first list, then those of the second, ...
-    sizes : array of int64
-        Elements of each array of the first list.
-    owners, starts : arrays of int32 and int64
-        Block b works on up to CHUNK elements of array owners[b], from starts[b] on.
+    dict
+        By the names of a kernel's parameters: "addresses", uint64, those of the first list, then
+        those of the second, ...; "sizes", int64, the elements of each array of the first list;
+        "owners", int32, and "starts", int64: block b works on up to CHUNK elements of array
+        owners[b], from starts[b] on.
     """
     xp, sizes = array_module(lists[0][0]), tuple(array.size for array in lists[0])
     owners, starts = chunks(sizes)
     addresses = [address for arrays in lists for address in addresses_of(arrays)]
-    return (
-        xp.asarray(addresses, np.uint64),
-        xp.asarray(sizes, np.int64),
-        xp.asarray(owners),
-        xp.asarray(starts),
-    )
+    return {
+        "addresses": xp.asarray(addresses, np.uint64),
+        "sizes": xp.asarray(sizes, np.int64),
+        "owners": xp.asarray(owners),
+        "starts": xp.asarray(starts),
+    }

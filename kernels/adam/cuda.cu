@@ -13,8 +13,8 @@ enum { SCALE, INVERSE, FOUND, GOOD };  // places in `scaling`
 __global__ void __launch_bounds__(256) advance(const unsigned long long* __restrict__ steps,
                                                int parameters, double beta1, double beta2,
                                                double* __restrict__ corrections,
-                                               const float* __restrict__ scaling, bool scaled) {
-    if (scaled && scaling[FOUND] != 0.0f) return;  // a gradient is not finite: no step
+                                               OPTIONAL const float* __restrict__ scaling) {
+    if (scaling != nullptr && scaling[FOUND] != 0.0f) return;  // a gradient is not finite: no step
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= parameters) return;
     long long* step = reinterpret_cast<long long*>(steps[i]);
@@ -35,7 +35,8 @@ __global__ void __launch_bounds__(256) update(const unsigned long long* __restri
                                               const double* __restrict__ lr,
                                               const double* __restrict__ corrections, double beta1,
                                               double beta2, T eps, bool decoupled,
-                                              const float* __restrict__ scaling, bool scaled) {
+                                              OPTIONAL const float* __restrict__ scaling) {
+    const bool scaled = scaling != nullptr;
     if (scaled && scaling[FOUND] != 0.0f) return;  // a gradient is not finite: no step
     const T inverse = scaled ? T(scaling[INVERSE]) : T(1);
     const int owner = owners[blockIdx.x];

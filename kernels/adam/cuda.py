@@ -43,42 +43,34 @@ def update(
 
 
 def _update(params, grads, firsts, seconds, steps, lr, betas, eps, decays, decoupled, scaling):
-    xp, count = array_module(params[0]), np.int32(len(params))
-    lr, decays = xp.asarray(lr, np.float64), xp.asarray(decays, np.float64)
-    betas = tuple(map(np.float64, betas))
-    scaled = scaling is not None
-    scaling = (scaling if scaled else xp.empty(0, np.float32), np.bool_(scaled))
-
-    corrections = xp.empty((len(params), 2))
-    table = xp.asarray(addresses_of(steps), np.uint64)
+    xp, scaled = array_module(params[0]), scaling is not None
+    shared = {
+        "parameters": len(params),
+        "beta1": betas[0],
+        "beta2": betas[1],
+        "corrections": xp.empty((len(params), 2)),
+        "scaling": scaling,
+    }
+    numbers = {"steps": xp.asarray(addresses_of(steps), np.uint64)}
     KERNELS.launch(
         "advance",
         blocks(len(params)),
         (THREADS,),
-        (table, count, *betas, corrections, *scaling),
-        traffic=(size_of(table, *steps) + 4 * scaled, size_of(corrections, *steps)),
+        numbers | shared,
+        traffic=(
+            size_of(numbers["steps"], *steps) + 4 * scaled,
+            size_of(shared["corrections"], *steps),
+        ),
     )
-    addresses, sizes, owners, starts = tables_of(params, grads, firsts, seconds)
+    tables = tables_of(params, grads, firsts, seconds)
+    tables |= {"decays": xp.asarray(decays, np.float64), "lr": xp.asarray(lr, np.float64)}
     KERNELS.launch(
         f"update<{element_type(params[0])}>",
-        (len(owners),),
+        (len(tables["owners"]),),
         (THREADS,),
-        (
-            addresses,
-            sizes,
-            decays,
-            owners,
-            starts,
-            count,
-            lr,
-            corrections,
-            *betas,
-            params[0].dtype.type(eps),
-            np.bool_(decoupled),
-            *scaling,
-        ),
+        tables | shared | {"eps": eps, "decoupled": decoupled},
         traffic=(
-            size_of(addresses, sizes, decays, owners, starts, lr, corrections)
+            size_of(*tables.values(), shared["corrections"])
             + size_of(*params, *grads, *firsts, *seconds)
             + 8 * scaled,
             size_of(*params, *firsts, *seconds),

@@ -24,12 +24,12 @@ def update(grads, state, growth, backoff, interval):
         return reference.update(grads, state, growth, backoff, interval)
     tables = tables_of(grads)
     counts = array_module(state).zeros(2, np.uint32)
-    numbers = (np.float32(growth), np.float32(backoff), np.int32(interval))
+    numbers = {"growth": growth, "backoff": backoff, "interval": interval}
     KERNELS.launch(
         "update",
-        (len(tables[-1]),),
+        (len(tables["owners"]),),
         (THREADS,),
-        (*tables, counts, state, *numbers),
-        traffic=(size_of(*tables, *grads, counts) + 8, size_of(counts, state)),
+        tables | numbers | {"counts": counts, "state": state},
+        traffic=(size_of(*tables.values(), *grads, counts) + 8, size_of(counts, state)),
     )
     return None

@@ -15,8 +15,9 @@ __global__ void __launch_bounds__(256) update(const unsigned long long* __restri
                                               const int* __restrict__ owners,
                                               const long long* __restrict__ starts, int parameters,
                                               const double* __restrict__ lr, T momentum,
-                                              bool nesterov, const float* __restrict__ scaling,
-                                              bool scaled) {
+                                              bool nesterov,
+                                              OPTIONAL const float* __restrict__ scaling) {
+    const bool scaled = scaling != nullptr;
     if (scaled && scaling[FOUND] != 0.0f) return;  // a gradient is not finite: no step
     const T rate = T(lr[0]), inverse = scaled ? T(scaling[INVERSE]) : T(1);
     const int owner = owners[blockIdx.x];

@@ -24,36 +24,22 @@ def update(params, grads, velocities, lr, momentum, weight_decays, nesterov, sca
             reference.update([p], [g], [v], lr, momentum, [decay], nesterov, scaling)
         elif p.size:
             together.setdefault(p.dtype, []).append((p, g, v, decay))
-    for dtype, parameters in together.items():
-        _update(dtype, *zip(*parameters, strict=True), lr, momentum, nesterov, scaling)
+    for parameters in together.values():
+        _update(*zip(*parameters, strict=True), lr, momentum, nesterov, scaling)
 
 
-def _update(dtype, params, grads, velocities, decays, lr, momentum, nesterov, scaling) -> None:
+def _update(params, grads, velocities, decays, lr, momentum, nesterov, scaling) -> None:
     xp = array_module(params[0])
-    addresses, sizes, owners, starts = tables_of(params, grads, velocities)
-    decays, lr = xp.asarray(decays, np.float64), xp.asarray(lr, np.float64)
-    scaled = scaling is not None
+    tables = tables_of(params, grads, velocities)
+    tables |= {"decays": xp.asarray(decays, np.float64), "lr": xp.asarray(lr, np.float64)}
+    numbers = {"parameters": len(params), "momentum": momentum, "nesterov": nesterov}
     KERNELS.launch(
         f"update<{element_type(params[0])}>",
-        (len(owners),),
+        (len(tables["owners"]),),
         (THREADS,),
-        (
-            addresses,
-            sizes,
-            decays,
-            owners,
-            starts,
-            np.int32(len(params)),
-            lr,
-            dtype.type(momentum),
-            np.bool_(nesterov),
-            scaling if scaled else xp.empty(0, np.float32),
-            np.bool_(scaled),
-        ),
+        tables | numbers | {"scaling": scaling},
         traffic=(
-            size_of(addresses, sizes, decays, owners, starts, lr)
-            + size_of(*params, *grads, *velocities)
-            + 8 * scaled,
+            size_of(*tables.values(), *params, *grads, *velocities) + 8 * (scaling is not None),
             size_of(*params, *velocities),
         ),
     )

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minires import Tensor, backend, data, models, no_grad
-from minires import functional as F
+from minires import backend, data, models
 from minires.data import Loader, Normalization
-from minires.training import Config
+from minires.tensor import Tensor, no_grad
+from minires.training import Config, step
 
 STEPS_A_ROW = 50
 
@@ -33,11 +33,8 @@ class Ours:
         self.optimizer = config.make_optimizer(self.model)
 
     def step(self, x: Tensor, labels: np.ndarray, lr: float) -> float:
-        loss = F.cross_entropy(self.model(x), labels)
-        self.optimizer.zero_grad()
-        loss.backward()
         self.optimizer.lr = lr
-        self.optimizer.step()
+        loss, _ = step(self.model, self.optimizer, x, labels)
         return loss.item()
 
     def predictor(self) -> Callable[[Tensor], np.ndarray]:
@@ -52,7 +49,7 @@ class Theirs:
     def __init__(self, config: Config):
         import torch
 
-        from minires.bench.torch_resnet import TorchResNet
+        from minires.benchmarks.torch_resnet import TorchResNet
         from minires.interop import to_torch_state_dict
 
         self.torch, self.model = torch, TorchResNet(3)
@@ -91,8 +88,8 @@ def run(engine: str, data_dir: str, epochs: int, out: Path) -> None:
     trained = {"minires": Ours, "torch": Theirs}[engine](config)
     total = config.total_steps(len(loader))
     lr, losses, started = config.learning_rate(total, 20), [], time.perf_counter()
-    for step, (x, labels) in enumerate(batches(loader, epochs)):
-        losses.append(trained.step(x, labels, lr(step)))
+    for number, (x, labels) in enumerate(batches(loader, epochs)):
+        losses.append(trained.step(x, labels, lr(number)))
         if len(losses) % STEPS_A_ROW == 0:
             print(f"{len(losses)}/{total} {np.mean(losses[-STEPS_A_ROW:]):.4f}", flush=True)
     seconds = time.perf_counter() - started

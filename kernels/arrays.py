@@ -13,6 +13,15 @@ def array_module(x) -> ModuleType:
     return np if isinstance(x, np.ndarray | np.generic) else sys.modules["cupy"]
 
 
+def alike(*arrays) -> bool:
+    """Whether they have one shape and one dtype, and all are C-contiguous."""
+    first = arrays[0]
+    return all(
+        array.shape == first.shape and array.dtype == first.dtype and array.flags.c_contiguous
+        for array in arrays
+    )
+
+
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     """How many windows fit: floor((size + 2 padding - kernel) / stride) + 1."""
     return (size + 2 * padding - kernel) // stride + 1

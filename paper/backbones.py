@@ -127,7 +127,9 @@ def _trained(setting: Setting, run) -> DetectionTrainer:
             **DETECTORS[setting.budget],
         )
     )
-    trainer.run(lambda text: print(text, flush=True))
+    trainer.run()
+    if trainer.stopped:  # while it was finished: too late for it, not for the next one
+        raise KeyboardInterrupt
     return trainer
 
 

@@ -10,7 +10,7 @@ from minires import backend, data, models
 from minires.cuda import HALF
 from minires.data import Dataset
 from minires.training import Config, TrainingError, load_weights
-from minires.training.record import COLUMNS
+from minires.training.history import COLUMNS
 
 WEIGHTS = "last.safetensors"
 

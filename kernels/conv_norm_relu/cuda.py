@@ -20,7 +20,7 @@ from minires.kernels.conv2d import cuda as conv2d
 from minires.kernels.conv_norm_relu.bands import KERNEL, plan_for
 from minires.kernels.conv_norm_relu.reference import compose, compose_backward
 from minires.kernels.grid import MOST_BLOCKS, THREADS
-from minires.kernels.sgd.cuda import addresses_of
+from minires.kernels.tables import addresses_of
 from minires.kernels.traffic import bytes_of_channels, bytes_of_windows, size_of
 
 WIDTHS = (16, 32, 64)

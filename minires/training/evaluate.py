@@ -1,6 +1,6 @@
 """Loss and accuracy of a model on a data set."""
 
-from minires import backend
+from minires import backend, nn
 from minires import functional as F
 from minires.data.dataset import Dataset
 from minires.data.loader import Loader
@@ -15,19 +15,13 @@ def evaluate(
 
     `progress`, if given, is called with the number of images after each batch.
     """
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
     metrics = Metrics()
-    try:
-        with no_grad():
-            for x, labels in Loader(dataset, normalization, batch_size):
-                logits = model(x)
-                metrics.add(F.cross_entropy(logits, labels).data, logits.data, labels)
-                if progress:
-                    progress(len(labels))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with nn.evaluating(model), no_grad():
+        for x, labels in Loader(dataset, normalization, batch_size):
+            logits = model(x)
+            metrics.add(F.cross_entropy(logits, labels).data, logits.data, labels)
+            if progress:
+                progress(len(labels))
     return metrics.read()
 
 

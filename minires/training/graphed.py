@@ -38,7 +38,7 @@ class GraphedSteps:
             return
         trainer = self.trainer
         self.batches.load(epoch, first)
-        begin = epoch * len(trainer.loader)
+        begin = epoch * trainer.per_epoch
         rates = np.array([trainer.schedule(begin + batch) for batch in range(len(self))])
         self.rates[...], self.rate[...] = backend.asarray(rates), rates[first]
         if self.graph is None:

@@ -141,9 +141,9 @@ def correctness(session: Session, engine: str, tiny: bool) -> None:
         session.item(" ".join(["tests", *chosen]), finish)
 
     if tiny:
-        tests("-m", "emulator", "tests/test_graph.py", "-k", "computes_nothing")
+        tests("-m", "emulator", "tests/cuda/test_graph.py", "-k", "computes_nothing")
     else:
-        sanitizers = "tests/test_sanitizers.py"
+        sanitizers = "tests/cuda/test_sanitizers.py"
         tests("-m", "gpu", f"--ignore={sanitizers}")
         tests("-m", "gpu", sanitizers)
 

@@ -6,7 +6,7 @@ what they move, follows from shapes alone. So an account takes a second, and nee
 
 Bytes are what the launchers state (`minires.cuda.Launch.bytes_moved`): every byte of a kernel's
 inputs read once, every byte of its outputs written once, which is what a GPU with large enough
-caches moves. `tests/test_account.py` compares them with what the emulator counts.
+caches moves. `tests/cuda/test_account.py` compares them with what the emulator counts.
 
 Array code is launches on a GPU, too, but states nothing. What is found of it are the operations and
 the parts of the step that launch no kernel at all; array code beside a kernel (the batch's labels

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 from cases import CASES
+from operation_checks import check_augment, check_sgd
 from planting import fails, mutate, plant
-from test_loader import check_augment
-from test_operations import check_sgd
 
 from minires import kernels
 

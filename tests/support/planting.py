@@ -4,7 +4,7 @@ import sys
 import types
 from pathlib import Path
 
-from test_operations import check_backward, check_forward
+from operation_checks import check_backward, check_forward
 
 from minires import kernels
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from cases import BACKENDS
+from operation_checks import check_augment
 
 import minires as mr
-from minires import backend
 from minires.data import Loader, Normalization, load_shapes
 from minires.data.dataset import DataError, Dataset
 
@@ -91,29 +91,6 @@ def test_augmentation_is_a_crop_of_the_padded_image_or_of_its_mirror():
 def test_the_augment_kernel_is_its_definition(name):
     with mr.use(name):
         check_augment()
-
-
-def check_augment() -> None:
-    rng = np.random.default_rng(0)
-    stored = rng.integers(0, 256, (9, 5, 7, 3)).astype(np.uint8)
-    chosen = np.array([8, 0, 3, 3, 7, 1])
-    images = stored[chosen]
-    offsets, flips = rng.integers(0, 5, (6, 2)), rng.random(6) < 0.5
-    mean = rng.random((5, 7, 3), np.float32)
-    inv_std = rng.random((5, 7, 3), np.float32) + 1
-    arrays = map(backend.asarray, (stored, chosen, offsets, flips))
-    statistics = map(backend.asarray, (mean, inv_std))
-    y = backend.to_numpy(backend.kernel("augment").forward(*arrays, 2, *statistics))
-    z = backend.to_numpy(
-        backend.kernel("augment").normalize(*map(backend.asarray, (stored, chosen, mean, inv_std)))
-    )
-    np.testing.assert_allclose(z, (images / 255 - mean) * inv_std, atol=1e-6)
-    z = np.zeros((6, 9, 11, 3))
-    z[:, 2:7, 2:9] = (images / 255 - mean) * inv_std
-    for n, h, w in np.ndindex(6, 5, 7):
-        source = 6 - w if flips[n] else w
-        expected = z[n, h + offsets[n, 0], source + offsets[n, 1]]
-        np.testing.assert_allclose(y[n, h, w], expected, atol=1e-6)
 
 
 def test_normalization_survives_the_metadata_exactly():

@@ -172,7 +172,7 @@ def test_the_records_say_the_same(title, fused):
         f"| {title} | {found.total.launches} | {read:.2f} + {written:.2f} | "
         f"{1 / seconds_of_memory:,.0f} images/s | {1 / seconds_of_launches:,.0f} images/s |"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     assert row in (root / "benchmarks" / "README.md").read_text(encoding="utf-8")
 
 

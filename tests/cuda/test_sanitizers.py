@@ -15,7 +15,7 @@ import pytest
 
 from minires import backend
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / "support"
 on_emulator = pytest.mark.emulator
 on_gpu = pytest.mark.gpu
 FEW = (
@@ -31,10 +31,10 @@ import importlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-sys.path.insert(0, {here!r})
+sys.path.insert(0, {support!r})
 import numpy as np
 from cases import CASES
-from test_backends import forward_and_backward
+from operation_checks import forward_and_backward
 import minires as mr
 from minires import cuda, kernels
 from minires.kernels import ladders
@@ -105,7 +105,7 @@ def grid(backend: str, *chosen: str, right="", wrong="", path="", precision="flo
     In conv2d's kernels, `right` is replaced by `wrong`.
     """
     arguments = (backend, precision, right, wrong, str(path), chosen)
-    return PROGRAM.format(here=str(HERE), arguments=arguments)
+    return PROGRAM.format(support=str(SUPPORT), arguments=arguments)
 
 
 def sanitized(mode: str, program: str) -> subprocess.CompletedProcess:

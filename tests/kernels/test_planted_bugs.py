@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from cases import CASES
+from operation_checks import check_augment, check_sgd
 from planting import fails, plant
-from test_loader import check_augment
-from test_operations import check_sgd
 
 BUGS = [  # operation, what is right, what is planted, what that means
     ("batch_norm", "dx -= dbeta / m\n", "pass\n", "batch norm's mean term dropped"),
@@ -182,14 +181,14 @@ def test_the_engine_planted_unchanged_passes(tmp_path):
 
 def run_the_engines_tests(folder: Path, right: str, wrong: str) -> tuple[int, str]:
     """In a copy of the project with `right` replaced by `wrong` in function.py."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     for part, place in (("minires", ""), ("tests", ""), ("kernels", "minires")):
         shutil.copytree(root / part, folder / place / part, copy_function=shutil.copyfile)
     engine = folder / "minires" / "function.py"
     source = engine.read_text()
     assert right in source, f"minires/function.py no longer contains {right!r}"
     engine.write_text(source.replace(right, wrong))
-    tests = [f"tests/test_{name}.py" for name in ("backward", "in_place", "gradcheck")]
+    tests = [f"tests/engine/test_{name}.py" for name in ("backward", "in_place", "gradcheck")]
     command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

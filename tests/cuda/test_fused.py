@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
-from test_backends import check_agreement
+from operation_checks import check_agreement
 from test_emulator import module
 
 import minires as mr

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cases import CASES
-from test_backends import forward_and_backward
+from operation_checks import forward_and_backward
 
 from minires import backend, kernels
 from minires.kernels import ladders
@@ -30,7 +30,7 @@ def simulate(*words: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        cwd=HERE.parent,
+        cwd=HERE.parents[1],
     )
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-3000:]
     return result.stdout
@@ -38,7 +38,8 @@ def simulate(*words: str) -> str:
 
 def test_in_the_simulator():
     """Over the grid's small shapes, a training step, the ladders, planted bugs."""
-    printed = simulate("pytest", "-q", "-p", "no:cacheprovider", str(HERE / "simulated.py"))
+    path = HERE / "test_numba_cuda_simulated.py"
+    printed = simulate("pytest", "-q", "-p", "no:cacheprovider", str(path))
     assert "passed" in printed and "skipped" not in printed
 
 

@@ -239,8 +239,8 @@ print("right")
 @pytest.mark.slow
 def test_the_tile_for_processors_without_avx512_is_right(tmp_path):
     processor = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+sse2"}
-    here = os.path.dirname(__file__)
-    run = _python(OTHER_PROCESSOR, **processor, NUMBA_CACHE_DIR=str(tmp_path), PYTHONPATH=here)
+    paths = os.pathsep.join(sys.path)
+    run = _python(OTHER_PROCESSOR, **processor, NUMBA_CACHE_DIR=str(tmp_path), PYTHONPATH=paths)
     assert run.stdout == "right\n"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES, CONVOLUTIONS
+from operation_checks import check_backward
 from planting import fails
-from test_operations import check_backward
 from traces import assert_same_training
 
 import minires as mr

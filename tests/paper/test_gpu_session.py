@@ -14,7 +14,7 @@ pytestmark = pytest.mark.emulator
 if why := backend.problem("emulator"):
     pytest.skip(f"the emulator does not work here: {why}", allow_module_level=True)
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu_session.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_session.py"
 
 
 def session(part: str, out: Path, *more: str) -> tuple[dict, str]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import CASES
-from test_backends import check_agreement
+from operation_checks import check_agreement
 
 import minires as mr
 from minires import Tensor, amp, backend, models, optim

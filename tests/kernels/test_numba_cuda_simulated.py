@@ -2,7 +2,7 @@
 
 Run by `test_numba_cuda.py`, in a process of its own: Numba chooses the simulator on import.
 
-    NUMBA_ENABLE_CUDASIM=1 pytest tests/simulated.py
+    NUMBA_ENABLE_CUDASIM=1 pytest tests/kernels/test_numba_cuda_simulated.py
 """
 
 import importlib
@@ -11,9 +11,8 @@ import time
 import numpy as np
 import pytest
 from cases import CASES
+from operation_checks import check_agreement, check_sgd
 from planting import plant
-from test_backends import check_agreement
-from test_operations import check_sgd
 
 import minires as mr
 from minires import Tensor, backend, kernels, nn
@@ -22,7 +21,8 @@ from minires.bench.ladder import error, tolerance
 from minires.kernels import ladders
 from minires.models.blocks import BasicBlock
 
-assert backend.simulated(), "set NUMBA_ENABLE_CUDASIM=1"
+if not backend.simulated():
+    pytest.skip("test_numba_cuda.py runs these in Numba's simulator", allow_module_level=True)
 
 MOST_NUMBERS = 1100
 """Of a case's inputs: the simulator runs some 10,000 multiply-adds per second."""

@@ -10,7 +10,7 @@ import pytest
 
 from minires import cli, data
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "docs/design.md", "benchmarks/README.md", "results/README.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -2,26 +2,12 @@
 
 import numpy as np
 import pytest
-from cases import BACKENDS, CASES, CONVOLUTIONS, Case
+from cases import BACKENDS, CASES, CONVOLUTIONS
+from operation_checks import check_backward, check_forward, check_sgd
 
 import minires as mr
-from minires import Tensor, backend, kernels
+from minires import Tensor, kernels
 from minires import functional as F
-from minires.gradcheck import gradcheck
-
-
-def check_forward(case: Case) -> None:
-    """Compare with the definition, in float64."""
-    inputs = case.inputs(np.random.default_rng(0))
-    y = case.fn(*(Tensor(array.copy()) for array in inputs)).numpy()
-    expected = case.definition(*inputs)
-    assert y.shape == np.shape(expected)
-    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-12)
-
-
-def check_backward(case: Case) -> None:
-    """Compare with numerical gradients: by every entry, in a large case along random directions."""
-    assert gradcheck(case.fn, case.inputs(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.definition], ids=str)
@@ -162,16 +148,3 @@ def test_kernels_get_contiguous_arrays(monkeypatch):
 def test_the_sgd_kernel_is_its_definition(name, nesterov):
     with mr.use(name):
         check_sgd(nesterov)
-
-
-def check_sgd(nesterov: bool) -> None:
-    rng = np.random.default_rng(0)
-    p, g, v = map(backend.asarray, rng.standard_normal((3, 4, 5)))
-    lr, momentum, decay = 0.3, 0.9, 0.01
-    g_decayed = g + decay * p
-    v_new = momentum * v + g_decayed
-    p_new = p - lr * (g_decayed + momentum * v_new if nesterov else v_new)
-    before = g.copy()
-    backend.kernel("sgd").update([p], [g], [v], lr, momentum, [decay], nesterov)
-    for array, expected in ((p, p_new), (v, v_new), (g, before)):
-        np.testing.assert_allclose(backend.to_numpy(array), backend.to_numpy(expected), rtol=1e-12)

@@ -1,0 +1,83 @@
+"""What is checked of an operation, on the current backend: by its tests and, with a bug planted,
+by the tests of the tests."""
+
+import numpy as np
+from cases import Case
+
+import minires as mr
+from minires import Tensor, backend
+from minires.gradcheck import gradcheck
+
+
+def check_forward(case: Case) -> None:
+    """Compare with the definition, in float64."""
+    inputs = case.inputs(np.random.default_rng(0))
+    y = case.fn(*(Tensor(array.copy()) for array in inputs)).numpy()
+    expected = case.definition(*inputs)
+    assert y.shape == np.shape(expected)
+    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-12)
+
+
+def check_backward(case: Case) -> None:
+    """Compare with numerical gradients: by every entry, in a large case along random directions."""
+    assert gradcheck(case.fn, case.inputs(np.random.default_rng(0)))
+
+
+def check_agreement(case, name: str, dtype: str) -> None:
+    """float32 within 1e-5 of the largest value: a few dozen round-offs."""
+    arrays = case.inputs(np.random.default_rng(0))
+    expected = forward_and_backward(case, arrays)
+    with mr.use(name):
+        results = forward_and_backward(case, [array.astype(dtype) for array in arrays])
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for result, exact in zip(results, expected, strict=True):
+        assert result.dtype == dtype and result.shape == exact.shape
+        scale = max(np.abs(exact).max(initial=0), 1.0)
+        np.testing.assert_allclose(result, exact, rtol=0, atol=tolerance * scale)
+
+
+def forward_and_backward(case, arrays) -> list[np.ndarray]:
+    """y and all gradients for a random cotangent, on the current backend."""
+    tensors = [Tensor(backend.asarray(array), requires_grad=True) for array in arrays]
+    y = case.fn(*tensors)
+    cotangent = np.random.default_rng(1).standard_normal(y.shape).astype(arrays[0].dtype)
+    y.backward(backend.asarray(cotangent))
+    return [y.numpy(), *(backend.to_numpy(tensor.grad) for tensor in tensors)]
+
+
+def check_sgd(nesterov: bool) -> None:
+    """One step is the formula of the contract, in float64."""
+    rng = np.random.default_rng(0)
+    p, g, v = map(backend.asarray, rng.standard_normal((3, 4, 5)))
+    lr, momentum, decay = 0.3, 0.9, 0.01
+    g_decayed = g + decay * p
+    v_new = momentum * v + g_decayed
+    p_new = p - lr * (g_decayed + momentum * v_new if nesterov else v_new)
+    before = g.copy()
+    backend.kernel("sgd").update([p], [g], [v], lr, momentum, [decay], nesterov)
+    for array, expected in ((p, p_new), (v, v_new), (g, before)):
+        np.testing.assert_allclose(backend.to_numpy(array), backend.to_numpy(expected), rtol=1e-12)
+
+
+def check_augment() -> None:
+    """Padded crops, flips and normalising are those of plain loops."""
+    rng = np.random.default_rng(0)
+    stored = rng.integers(0, 256, (9, 5, 7, 3)).astype(np.uint8)
+    chosen = np.array([8, 0, 3, 3, 7, 1])
+    images = stored[chosen]
+    offsets, flips = rng.integers(0, 5, (6, 2)), rng.random(6) < 0.5
+    mean = rng.random((5, 7, 3), np.float32)
+    inv_std = rng.random((5, 7, 3), np.float32) + 1
+    arrays = map(backend.asarray, (stored, chosen, offsets, flips))
+    statistics = map(backend.asarray, (mean, inv_std))
+    y = backend.to_numpy(backend.kernel("augment").forward(*arrays, 2, *statistics))
+    z = backend.to_numpy(
+        backend.kernel("augment").normalize(*map(backend.asarray, (stored, chosen, mean, inv_std)))
+    )
+    np.testing.assert_allclose(z, (images / 255 - mean) * inv_std, atol=1e-6)
+    z = np.zeros((6, 9, 11, 3))
+    z[:, 2:7, 2:9] = (images / 255 - mean) * inv_std
+    for n, h, w in np.ndindex(6, 5, 7):
+        source = 6 - w if flips[n] else w
+        expected = z[n, h + offsets[n, 0], source + offsets[n, 1]]
+        np.testing.assert_allclose(y[n, h, w], expected, atol=1e-6)

@@ -1,6 +1,8 @@
 """Packaging. `kernels/` stands beside the package and is imported as `minires.kernels`."""
 
+import re
 import sys
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -13,11 +15,16 @@ if sys.version_info < tuple(map(int, OLDEST.split("."))):
 
 kernel_packages = ["minires.kernels"] + [f"minires.kernels.{p}" for p in find_packages("kernels")]
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in kernel_packages}
+package_data["minires"] = ["py.typed"]
 package_data["minires.cuda"] = ["include/*"]
+
+# Read, not imported: the packages that minires imports are not installed yet.
+text = (Path(__file__).parent / "minires" / "__init__.py").read_text(encoding="utf-8")
+version = re.search(r'^__version__ = "(.*)"$', text, re.MULTILINE)[1]
 
 setup(
     name="minires",
-    version="0.1.0",
+    version=version,
     description="A deep-learning engine written from scratch to be read, "
     "that trains the CIFAR ResNets of He et al. (2015)",
     long_description=open("README.md", encoding="utf-8").read(),

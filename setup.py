@@ -1,4 +1,4 @@
-"""Packaging. `kernels/` stands beside the package and is imported as `minires.kernels`."""
+"""Packaging. Some rooms stand beside `minires/`: `kernels/` is imported as `minires.kernels`."""
 
 import re
 import sys
@@ -13,8 +13,13 @@ if sys.version_info < tuple(map(int, OLDEST.split("."))):
     this = ".".join(map(str, sys.version_info[:3]))
     sys.exit(f"minires needs Python {OLDEST} or later; {sys.executable} is Python {this}")
 
-kernel_packages = ["minires.kernels"] + [f"minires.kernels.{p}" for p in find_packages("kernels")]
-package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in kernel_packages}
+ROOMS = ("kernels", "paper", "benchmarks")
+"""Folders at the root that are packages of `minires`. What they record (results/) is not packed."""
+
+packages = find_packages(include=["minires", "minires.*"])
+for room in ROOMS:
+    packages += [f"minires.{room}", *(f"minires.{room}.{p}" for p in find_packages(room))]
+package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in packages if ".kernels" in name}
 package_data["minires"] = ["py.typed"]
 package_data["minires.cuda"] = ["include/*"]
 
@@ -31,8 +36,8 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=f">={OLDEST}",
-    packages=find_packages(include=["minires", "minires.*"]) + kernel_packages,
-    package_dir={"minires.kernels": "kernels"},
+    packages=packages,
+    package_dir={f"minires.{room}": room for room in ROOMS},
     package_data=package_data,
     install_requires=[
         "numpy>=2.0",

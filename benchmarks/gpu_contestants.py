@@ -115,7 +115,7 @@ class Torchs:
     def __init__(self, network: str, x, labels, way: str):
         import torch
 
-        from minires.bench.torch_resnet import TorchResNet
+        from minires.benchmarks.torch_resnet import TorchResNet
 
         self.torch, self.device = torch, "cuda" if torch.cuda.is_available() else "cpu"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

@@ -16,7 +16,7 @@ import numpy as np
 
 from minires import Tensor, backend, models, optim
 from minires import functional as F
-from minires.bench.timing import forget_peak, resident_bytes
+from minires.benchmarks.timing import forget_peak, resident_bytes
 
 
 def measure(

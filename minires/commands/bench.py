@@ -6,10 +6,10 @@ from itertools import product
 from pathlib import Path
 
 from minires import backend
-from minires.bench import TORCH_VARIANTS, Contestant, measure, report
-from minires.bench.account import account_table
-from minires.bench.ladder import ladder_table
-from minires.bench.timing import sgemm_flops_per_second
+from minires.benchmarks import TORCH_VARIANTS, Contestant, measure, report
+from minires.benchmarks.account import account_table
+from minires.benchmarks.ladder import ladder_table
+from minires.benchmarks.timing import sgemm_flops_per_second
 from minires.commands.options import DEFAULTS, count
 from minires.kernels import ladders
 

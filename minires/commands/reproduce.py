@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from minires import backend, data, experiments
+from minires import backend, data, paper
 from minires.cuda import PRECISIONS
-from minires.experiments.setting import BUDGETS, Setting
+from minires.paper.setting import BUDGETS, Setting
 
 OUT = "runs/reproduce"
 
@@ -21,9 +21,9 @@ def reproduce(
     **options,
 ) -> None:
     """Train what is missing, measure, write JSON and figure, print the table."""
-    from minires.experiments.report import reproduce
+    from minires.paper.report import reproduce
 
-    experiment = experiments.load(name)
+    experiment = paper.load(name)
     setting = Setting(
         budget,
         tuple(model or experiment.MODELS[budget]),
@@ -45,9 +45,9 @@ def reproduce(
 
 def add(commands) -> None:
     """The command's options."""
-    lines = "\n".join(f"  {name:<14}{experiments.load(name).TITLE}" for name in experiments.NAMES)
+    lines = "\n".join(f"  {name:<14}{paper.load(name).TITLE}" for name in paper.NAMES)
     budgets = "\n".join(f"  {name:<14}{budget.meaning}" for name, budget in BUDGETS.items())
-    own = [name for name in experiments.NAMES if hasattr(experiments.load(name), "BUDGETS")]
+    own = [name for name in paper.NAMES if hasattr(paper.load(name), "BUDGETS")]
     budgets += f"\n  ({', '.join(own)} have their own, and say so)"
     p = commands.add_parser(
         "reproduce",
@@ -60,7 +60,7 @@ def add(commands) -> None:
         argument_default=argparse.SUPPRESS,  # to know what was given
     )
     p.set_defaults(command=reproduce, model=None, seeds=None, out=None, dask=None, download=True)
-    p.add_argument("name", choices=tuple(experiments.NAMES), metavar="NAME", help="see below")
+    p.add_argument("name", choices=tuple(paper.NAMES), metavar="NAME", help="see below")
     p.add_argument(
         "--budget",
         default="shortened",

@@ -7,7 +7,6 @@ from minires.data.dataset import DataError, Dataset
 from minires.data.loader import Loader
 from minires.data.normalization import Normalization
 from minires.data.resident import ResidentBatches
-from minires.data.scenes import Scenes, load_scenes
 from minires.data.shapes import load_shapes
 
 NAMES = ("cifar10", "cifar100", "shapes", "auto")

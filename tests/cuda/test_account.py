@@ -9,7 +9,7 @@ import pytest
 
 from minires import Tensor, backend, cuda, kernels, models, optim
 from minires import functional as F
-from minires.bench.account import (
+from minires.benchmarks.account import (
     BYTES_PER_SECOND,
     SECONDS_PER_LAUNCH,
     account,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minires import backend, cuda
-from minires.bench.ladder import error, ladder_table, tolerance
+from minires.benchmarks.ladder import error, ladder_table, tolerance
 from minires.cli import main
 from minires.kernels import ladders
 

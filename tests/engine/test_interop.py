@@ -125,7 +125,7 @@ class TestFiles:
 
 
 def torch_resnet(n: int):
-    from minires.bench.torch_resnet import TorchResNet
+    from minires.benchmarks.torch_resnet import TorchResNet
 
     return TorchResNet(n).double()
 

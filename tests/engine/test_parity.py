@@ -49,7 +49,7 @@ def test_resnet20_training_trace(dtype, lr, tolerance):
     """
     ours = models.resnet20()
     ours = ours.double() if dtype == "float64" else ours
-    from minires.bench.torch_resnet import TorchResNet
+    from minires.benchmarks.torch_resnet import TorchResNet
 
     theirs = TorchResNet(3).to(getattr(torch, dtype))
     state = to_torch_state_dict(ours.state_dict())

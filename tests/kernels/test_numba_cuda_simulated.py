@@ -17,7 +17,7 @@ from planting import plant
 import minires as mr
 from minires import Tensor, backend, kernels, nn
 from minires import functional as F
-from minires.bench.ladder import error, tolerance
+from minires.benchmarks.ladder import error, tolerance
 from minires.kernels import ladders
 from minires.models.blocks import BasicBlock
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minires.detection import (
+from minires.paper.detection import (
     THRESHOLDS,
     Detections,
     average_precisions,

@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from minires import backend
-from minires.bench import Contestant, measure, report
-from minires.bench.contestants import training_flops
-from minires.bench.reporting import as_json, doubt, table, verdict
-from minires.bench.timing import Result, resident_bytes
+from minires.benchmarks import Contestant, measure, report
+from minires.benchmarks.contestants import training_flops
+from minires.benchmarks.reporting import as_json, doubt, table, verdict
+from minires.benchmarks.timing import Result, resident_bytes
 from minires.cli import main
 
 TINY = {"rounds": 2, "steps": 2}
@@ -105,7 +105,7 @@ def test_a_single_timed_step_is_enough():
 
 
 def test_many_contestants_take_turns_by_network(monkeypatch):
-    monkeypatch.setattr("minires.bench.timing.TOGETHER", 1)
+    monkeypatch.setattr("minires.benchmarks.timing.TOGETHER", 1)
     contestants = [Contestant("resnet8", n, "numpy", 1) for n in (2, 3)]
     results = measure(contestants, **TINY)
     assert [result.contestant for result in results] == contestants

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minires import Tensor, models, nn
-from minires.data import load_scenes
-from minires.detection import (
+from minires.gradcheck import gradcheck
+from minires.paper.detection import (
     Detector,
     Predictions,
     average_precisions,
@@ -15,10 +15,10 @@ from minires.detection import (
     decode,
     detection_loss,
     encode,
+    load_scenes,
     smooth_l1,
 )
-from minires.detection.loss import BETA, BOX_WEIGHT
-from minires.gradcheck import gradcheck
+from minires.paper.detection.loss import BETA, BOX_WEIGHT
 
 
 class TestGrid:

@@ -9,19 +9,19 @@ from cases import BACKENDS
 
 from minires import models, use
 from minires.cli import main
-from minires.data import load_scenes
-from minires.detection import (
+from minires.paper import backbones as experiment
+from minires.paper.detection import (
     DetectionConfig,
     Detections,
     DetectionTrainer,
     average_precisions,
     detect,
     encode,
+    load_scenes,
     loop,
 )
-from minires.detection.loop import flipped
-from minires.experiments import detection as experiment
-from minires.experiments.setting import Budget
+from minires.paper.detection.loop import flipped
+from minires.paper.setting import Budget
 from minires.training import TrainingError
 from minires.training.weights import WeightsError, read_arrays, write_arrays
 

@@ -10,7 +10,7 @@ from experiment_runs import assert_same_weights, make, make_tiny, reproduce
 import minires as mr
 from minires import functional as F
 from minires import models, nn
-from minires.experiments import (
+from minires.paper import (
     ensemble,
     figure6,
     figure7,
@@ -20,13 +20,13 @@ from minires.experiments import (
     table3_cifar,
     table6,
 )
-from minires.experiments.figure7 import response_std
-from minires.experiments.gradnorm import activation_gradients
-from minires.experiments.predictions import CENTRE, error, probabilities, softmax
-from minires.experiments.queue import train_all
-from minires.experiments.report import table
-from minires.experiments.runs import Run, mean_and_std
-from minires.experiments.setting import Setting
+from minires.paper.figure7 import response_std
+from minires.paper.gradnorm import activation_gradients
+from minires.paper.predictions import CENTRE, error, probabilities, softmax
+from minires.paper.queue import train_all
+from minires.paper.report import table
+from minires.paper.runs import Run, mean_and_std
+from minires.paper.setting import Setting
 from minires.training import Config, Trainer
 
 

@@ -11,14 +11,14 @@ import pytest
 from experiment_runs import NETS, assert_same_weights, copied, make, make_tiny, reproduce
 
 import minires as mr
-from minires import experiments
-from minires.experiments import (
+from minires import paper
+from minires.paper import (
     depth1202,
     queue,
 )
-from minires.experiments.queue import train, train_all
-from minires.experiments.runs import read_run
-from minires.experiments.setting import BUDGETS, Setting
+from minires.paper.queue import train, train_all
+from minires.paper.runs import read_run
+from minires.paper.setting import BUDGETS, Setting
 from minires.training import Config, Trainer, TrainingError
 
 
@@ -58,12 +58,12 @@ def test_every_experiment_leaves_its_results(name, nets, out, capsys):
     assert all(network["dataset"] == "shapes" for network in content["networks"])
     assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     for row in content["rows"]:
-        assert experiments.load(name).COLUMNS.keys() <= row.keys()
+        assert paper.load(name).COLUMNS.keys() <= row.keys()
 
 
-@pytest.mark.parametrize("name", experiments.NAMES)
+@pytest.mark.parametrize("name", paper.NAMES)
 def test_every_experiment_knows_every_budget(name):
-    module = experiments.load(name)
+    module = paper.load(name)
     for budget in BUDGETS:
         assert module.MODELS[budget] and module.SEEDS[budget] >= 1
         Setting(budget, module.MODELS[budget], (0,), None)  # the networks exist

@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from minires.data import DataError, Scenes, load_scenes, scenes
-from minires.data.scenes import boxes_of
+from minires.data import DataError
+from minires.paper.detection import Scenes, load_scenes, scenes
+from minires.paper.detection.scenes import boxes_of
 
 # A promise to every machine and NumPy version, as in test_shapes.py.
 SHA256_OF_SMALL_SET = "f799b50b3866de38e164007784a5aa470aa37ab257887aa9c486757c9d05cbc5"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import minires
-from minires import kernels
+from minires import benchmarks, kernels, paper
 
 FLOORS = (
     "minires.cuda",
@@ -28,10 +28,10 @@ FLOORS = (
     "minires.data",
     "minires.plots",
     "minires.training",
-    "minires.detection",
+    "minires.paper.detection",
     "minires.interop",
-    "minires.bench",
-    "minires.experiments",
+    "minires.benchmarks",
+    "minires.paper",
     "minires",
     "minires.commands",
     "minires.cli",
@@ -43,8 +43,8 @@ FLOORS = (
 def find_modules() -> dict[str, Path]:
     """Every module of the project, by its dotted name."""
     modules = {}
-    for name, root in (("minires", minires.__file__), ("minires.kernels", kernels.__file__)):
-        root = Path(root).parent
+    for package in (minires, kernels, paper, benchmarks):
+        name, root = package.__name__, Path(package.__file__).parent
         for path in root.rglob("*.py"):
             parts = path.relative_to(root).with_suffix("").parts
             parts = parts[:-1] if parts[-1] == "__init__" else parts
@@ -106,4 +106,5 @@ def test_the_check_itself_sees_every_way_to_import():
     assert "minires.tensor" in imports("minires.functional")  # from minires.tensor import Tensor
     assert "minires.data.dataset" in imports("minires.data.cifar")
     assert imports("minires.kernels.add.reference") == {"minires.kernels.arrays"}
+    assert "minires.paper.detection.scenes" in imports("minires.paper.detection")
     assert len(MODULES) > 40

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from minires.cli import main
-from minires.experiments import (
+from minires.paper import (
     gradnorm,
     setting,
 )
-from minires.experiments.setting import BUDGETS, Setting
+from minires.paper.setting import BUDGETS, Setting
 from minires.training.weights import read_arrays
 
 TINY = {"steps": 3, "dataset": "shapes", "batch_size": 16, "train_size": 32, "test_size": 32}

@@ -30,7 +30,7 @@ NAMES = {
     "multicrop": "multicrop",
     "gradnorm": "gradnorm",
     "depth1202": "depth1202",
-    "detection": "detection",
+    "detection": "backbones",
 }
 """Name -> module of each experiment."""
 
@@ -39,4 +39,4 @@ def load(name: str) -> ModuleType:
     """The module of an experiment; a ValueError if there is none of this name."""
     if name not in NAMES:
         raise ValueError(f"no experiment is named {name!r}; there are {', '.join(NAMES)}")
-    return import_module(f"minires.experiments.{NAMES[name]}")
+    return import_module(f"minires.paper.{NAMES[name]}")

@@ -1,8 +1,8 @@
 """Table 3, on CIFAR: the shortcut options A, B and C, and a plain net beside them."""
 
 from minires import models, plots
-from minires.experiments.runs import mean_and_std
-from minires.experiments.setting import Setting, Training
+from minires.paper.runs import mean_and_std
+from minires.paper.setting import Setting, Training
 
 TITLE = "Shortcut options A, B, C (table 3, on CIFAR-10 instead of ImageNet)"
 

@@ -4,9 +4,9 @@ import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from minires.experiments.gradients import Watched
-from minires.experiments.runs import Run, read_config, read_run
-from minires.experiments.setting import Training
+from minires.paper.gradients import Watched
+from minires.paper.runs import Run, read_config, read_run
+from minires.paper.setting import Training
 from minires.training import Config, Diverged, Trainer, TrainingError, checkpoint
 from minires.training.weights import write_atomically
 

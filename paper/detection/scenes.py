@@ -1,11 +1,11 @@
 """Scenes of several shapes, with a box around each: a built-in set for detection.
 
-The ten classes of `shapes.py`, one to four of them in an image, each of its own size and colour, on
-a background like theirs. Boxes hardly overlap, so that every shape can be seen; but there are more
-small discs and strokes behind the shapes, some strokes run over them, there is more noise, and a
-shape's colour may come close to the background's: with the clutter of `load_shapes` a small network
-found nearly all of them after seconds of training. As there, nothing is downloaded, and the same
-arguments give the same bytes on every machine (`drawing.py` says how).
+The ten classes of `minires.data.shapes`, one to four of them in an image, each of its own size and
+colour, on a background like theirs. Boxes hardly overlap, so that every shape can be seen. There is
+more clutter than in `load_shapes`, where a small network found nearly all shapes after seconds of
+training: more small discs and strokes behind the shapes, strokes over them, more noise, and a
+shape's colour may come close to the background's. Nothing is downloaded, and the same arguments
+give the same bytes on every machine (`minires.data.drawing` says how).
 
 How a shape gets its place
 --------------------------
@@ -243,9 +243,9 @@ def load_scenes(
 
     Notes
     -----
-    How hard it is, measured with the detector of `minires.detection`, trained for 14 epochs on
-    2,000 scenes, seed 0: mean average precision on 500 test scenes in percent, at an overlap of 0.5
-    and over 0.5 to 0.95, was 94.0 and 65.0 with vgg8 as backbone, 95.5 and 68.3 with resnet20 (both
+    How hard it is, measured with the detector beside this file, trained for 14 epochs on 2,000
+    scenes, seed 0: mean average precision on 500 test scenes in percent, at an overlap of 0.5 and
+    over 0.5 to 0.95, was 94.0 and 65.0 with vgg8 as backbone, 95.5 and 68.3 with resnet20 (both
     trained on shapes for 6 epochs before; 2-core CPU, numba, 2026-11-23).
     """
     train_size = checked("load_scenes", "train_size", train_size, 1)

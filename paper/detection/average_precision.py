@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minires.detection.boxes import Detections, intersection_over_union
+from minires.paper.detection.boxes import Detections, intersection_over_union
 
 THRESHOLDS = tuple(np.arange(50, 100, 5) / 100)
 """0.50, 0.55, ..., 0.95."""

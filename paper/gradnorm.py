@@ -8,10 +8,10 @@ from minires import backend, models, plots
 from minires import functional as F
 from minires.cuda import HALF
 from minires.data import Loader, Normalization
-from minires.experiments.gradients import FILE, norm
-from minires.experiments.runs import named
-from minires.experiments.setting import BUDGETS, Budget, Setting, Training
 from minires.models.blocks import BasicBlock
+from minires.paper.gradients import FILE, norm
+from minires.paper.runs import named
+from minires.paper.setting import BUDGETS, Budget, Setting, Training
 
 TITLE = "Gradient norms by depth, plain against residual: what the shortcut does to backward"
 

@@ -4,11 +4,11 @@ import datetime
 import json
 import time
 
-from minires import experiments
-from minires.bench.reporting import machine, versions
-from minires.experiments.queue import train_all
-from minires.experiments.runs import Run
-from minires.experiments.setting import Setting
+from minires import paper
+from minires.benchmarks.reporting import machine, versions
+from minires.paper.queue import train_all
+from minires.paper.runs import Run
+from minires.paper.setting import Setting
 from minires.training import TrainingError
 from minires.training.weights import write_atomically
 
@@ -19,7 +19,7 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     Parameters
     ----------
     name : str
-        One of `experiments.NAMES`.
+        One of `paper.NAMES`.
     setting : Setting
     command : str
         What was run, for the record.
@@ -38,7 +38,7 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     ValueError, TrainingError
         If the experiment cannot run as asked, or a training run fails. Nothing is overwritten then.
     """
-    experiment = experiments.load(name)
+    experiment = paper.load(name)
     print(f"{name}: {experiment.TITLE}")
     print(f"budget {setting.budget}: {setting.meaning}", flush=True)
     trainings = experiment.trainings(setting)

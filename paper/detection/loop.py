@@ -12,11 +12,12 @@ import numpy as np
 
 from minires import backend, models, optim
 from minires.cuda import HALF
-from minires.data import Normalization, Scenes, load_scenes
-from minires.detection.boxes import Detections
-from minires.detection.detector import Detector
-from minires.detection.grid import decode, encode
-from minires.detection.loss import detection_loss
+from minires.data import Normalization
+from minires.paper.detection.boxes import Detections
+from minires.paper.detection.detector import Detector
+from minires.paper.detection.grid import decode, encode
+from minires.paper.detection.loss import detection_loss
+from minires.paper.detection.scenes import Scenes, load_scenes
 from minires.tensor import Tensor, no_grad
 from minires.training import TrainingError
 from minires.training.weights import read_arrays, write_arrays

@@ -7,8 +7,8 @@ import numpy as np
 
 from minires import backend, models, nn, plots
 from minires.data import Loader
-from minires.experiments.runs import named
-from minires.experiments.setting import Setting
+from minires.paper.runs import named
+from minires.paper.setting import Setting
 from minires.tensor import no_grad
 
 TITLE = "Standard deviation of layer responses (figure 7)"

@@ -9,8 +9,8 @@ from itertools import chain, count
 from multiprocessing import get_context
 
 from minires import backend, models, plots
-from minires.bench.timing import forget_peak, resident_bytes
-from minires.experiments.setting import Budget, Setting, Training
+from minires.benchmarks.timing import forget_peak, resident_bytes
+from minires.paper.setting import Budget, Setting, Training
 from minires.summary import summarize
 from minires.training import Config, Trainer, TrainingError
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minires.detection.boxes import Detections, non_maximum_suppression
+from minires.paper.detection.boxes import Detections, non_maximum_suppression
 
 STRIDE = 4
 REFERENCE = 16.0

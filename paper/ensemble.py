@@ -1,8 +1,8 @@
 """Averaging the predictions of several networks, as the paper's entries to ILSVRC 2015 did."""
 
 from minires import plots
-from minires.experiments.predictions import error, probabilities
-from minires.experiments.setting import Setting
+from minires.paper.predictions import error, probabilities
+from minires.paper.setting import Setting
 
 TITLE = "Ensembles: the averaged predictions of k networks (section 4.1, table 5, on CIFAR-10)"
 

@@ -3,8 +3,8 @@
 import statistics
 
 from minires import models, plots
-from minires.experiments.runs import named
-from minires.experiments.setting import Setting
+from minires.paper.runs import named
+from minires.paper.setting import Setting
 
 TITLE = "Training and test error of plain nets and ResNets (figure 6): the degradation problem"
 

@@ -128,7 +128,7 @@ def simulate(name: str) -> dict:
     """The errors of the Numba-CUDA rungs on a small input, in Numba's simulator; or its problem."""
     program = (
         "import json, numpy, sys\n"
-        "from minires.bench.ladder import error\n"
+        "from minires.benchmarks.ladder import error\n"
         "from minires.kernels import ladders\n"
         "ladder = ladders.load(sys.argv[1])\n"
         "arrays = ladder.inputs(numpy.random.default_rng(0), ladder.SHAPES[0])\n"

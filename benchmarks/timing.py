@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.bench.contestants import GPU_BACKENDS, Contestant, training_flops
+from minires.benchmarks.contestants import GPU_BACKENDS, Contestant, training_flops
 
 THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minires.data import Loader
-from minires.experiments.runs import Run
+from minires.paper.runs import Run
 from minires.tensor import no_grad
 
 PAD = 4

@@ -5,6 +5,6 @@ threads get in another's way. They take turns: in each round each contestant run
 the others wait, so that whatever else the machine does meets all of them alike.
 """
 
-from minires.bench.contestants import TORCH_VARIANTS, Contestant
-from minires.bench.reporting import report
-from minires.bench.timing import measure
+from minires.benchmarks.contestants import TORCH_VARIANTS, Contestant
+from minires.benchmarks.reporting import report
+from minires.benchmarks.timing import measure

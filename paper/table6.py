@@ -1,8 +1,8 @@
 """Table 6: the error of ResNets on CIFAR-10 by depth."""
 
 from minires import models, plots
-from minires.experiments.runs import mean_and_std
-from minires.experiments.setting import Setting
+from minires.paper.runs import mean_and_std
+from minires.paper.setting import Setting
 
 TITLE = "ResNets on CIFAR-10 by depth (table 6): error after the last epoch"
 

@@ -147,7 +147,7 @@ class _TorchStep:
     def __init__(self, contestant: Contestant, model, x, labels):
         import torch
 
-        from minires.bench.torch_resnet import TorchResNet
+        from minires.benchmarks.torch_resnet import TorchResNet
 
         torch.set_num_threads(contestant.threads)
         self.torch, variant = torch, contestant.torch_variant

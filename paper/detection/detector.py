@@ -19,7 +19,7 @@ class Predictions(NamedTuple):
     """What the head says of N images with G x G cells.
 
     objectness (N, G, G, 1): logit of an object's centre lying in the cell; classes (N, G, G, K):
-    logits of its class; offsets (N, G, G, 4): its box, see `minires.detection.grid`.
+    logits of its class; offsets (N, G, G, 4): its box, see `minires.paper.detection.grid`.
     """
 
     objectness: Tensor

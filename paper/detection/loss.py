@@ -1,8 +1,8 @@
 """The detector's loss, made of the operations of Tensor: nothing here has a backward of its own."""
 
 from minires import functional as F
-from minires.detection.detector import Predictions
-from minires.detection.grid import Targets
+from minires.paper.detection.detector import Predictions
+from minires.paper.detection.grid import Targets
 from minires.tensor import Tensor
 
 BOX_WEIGHT = 2.0

@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 from minires import plots
-from minires.bench.timing import Result
+from minires.benchmarks.timing import Result
 from minires.training.weights import write_atomically
 
 

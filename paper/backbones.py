@@ -5,17 +5,18 @@ from dataclasses import replace
 import numpy as np
 
 from minires.cuda import HALF
-from minires.data import Scenes, load_scenes
-from minires.detection import (
+from minires.paper.detection import (
     DetectionConfig,
     Detections,
     DetectionTrainer,
+    Scenes,
     average_precisions,
     detect,
+    load_scenes,
 )
-from minires.detection.figure import comparison
-from minires.experiments.runs import WEIGHTS, mean_and_std
-from minires.experiments.setting import Budget, Setting, Training
+from minires.paper.detection.figure import comparison
+from minires.paper.runs import WEIGHTS, mean_and_std
+from minires.paper.setting import Budget, Setting, Training
 
 TITLE = "Detection with another backbone and the same head (section 4.4)"
 

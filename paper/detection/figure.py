@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from minires import plots
-from minires.data import Scenes
-from minires.detection.boxes import Detections
+from minires.paper.detection.boxes import Detections
+from minires.paper.detection.scenes import Scenes
 
 FOUND, MISSED = "white", "black"
 

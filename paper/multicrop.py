@@ -3,9 +3,9 @@
 from itertools import product
 
 from minires import plots
-from minires.experiments.predictions import CENTRE, PAD, error, probabilities
-from minires.experiments.runs import mean_and_std
-from minires.experiments.setting import Setting
+from minires.paper.predictions import CENTRE, PAD, error, probabilities
+from minires.paper.runs import mean_and_std
+from minires.paper.setting import Setting
 
 TITLE = "Test-time flips and crops (the 10-crop testing of section 3.4, on CIFAR-10)"
 

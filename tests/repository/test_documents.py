@@ -147,6 +147,15 @@ def test_nobody_is_told_to_install_the_package_of_somebody_else():
     assert [path for path in found if path != Path(__file__)] == []
 
 
+def test_prose_begins_with_a_subject():
+    fragment = re.compile(r'^\s*("""|# |// )?Of [a-z]|\bso many\b', re.MULTILINE)
+    found = {}
+    for path in sources():
+        if path != Path(__file__) and (match := fragment.search(path.read_text("utf-8"))):
+            found[path.relative_to(ROOT).as_posix()] = match[0].strip()
+    assert found == {}
+
+
 def test_the_version_has_one_source():
     assert version("minires") == minires.__version__
     numbers = [path.name for path in sources() if minires.__version__ in path.read_text("utf-8")]

@@ -43,7 +43,7 @@ SHEDS = (
 FLOORS = (  # lowest last
     ("floor", "training/", "the loop, runs, checkpoints"),
     ("floor", "models/  data/", "ResNets; CIFAR, shapes"),
-    ("floor", "nn/  optim.py", "layers; SGD, Adam"),
+    ("floor", "nn/  optim/", "layers; SGD, Adam"),
     ("floor", "functional.py", "operations by name"),
     ("core", "tensor.py function.py", "autodiff: start here"),
     ("floor", "backend.py", "which arrays and kernels"),

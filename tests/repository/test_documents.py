@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -110,9 +112,9 @@ def test_there_are_commands_to_check():
     "document", [d for d in DOCUMENTS if d != "README.md" and blocks(read(d), "python")]
 )
 def test_python_blocks_run(document):
-    names = {}
-    for block in blocks(read(document), "python"):
-        exec(compile(block, document, "exec"), names)
+    program = "\n".join(blocks(read(document), "python"))
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_readme_has_at_most_130_lines():

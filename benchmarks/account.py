@@ -23,11 +23,8 @@ from minires import backend, cuda, models, optim
 from minires import functional as F
 from minires.cuda.signature import DTYPES
 from minires.data import Dataset, Loader, Normalization
-from minires.function import Function
 from minires.training.evaluate import Metrics
-
-ENGINES = ("cupy", "emulator")
-"""Backends that launch the CUDA C++ kernels."""
+from minires.watchers import watch
 
 TARGETS = {("resnet20", 128): (100, 9e6)}
 """(network, batch size) -> launches of a step and bytes per image that it is to keep to."""
@@ -127,7 +124,7 @@ def account(
         A name that `models.build` knows.
     batch_size : int
     engine : str
-        One of ENGINES; ``"auto"`` for the first that works here.
+        A backend that launches CUDA C++ kernels; ``"auto"`` for the first that works here.
     fused : bool, optional
         As in `models.build`: False computes every operation on its own.
     precision : str
@@ -163,13 +160,14 @@ def _precision(name: str):
 
 
 def chosen_engine(name: str) -> str:
-    """The backend of this name; for ``"auto"`` the first of ENGINES that works here."""
+    """The backend of this name; for ``"auto"`` the first with CUDA C++ kernels that works here."""
+    able = backend.able_to("graphs")  # what a graph records are launches of CUDA C++ kernels
     if name == "auto":
-        return next((engine for engine in ENGINES if backend.problem(engine) is None), ENGINES[-1])
-    if name not in ENGINES:
+        return next((engine for engine in able if backend.problem(engine) is None), able[-1])
+    if name not in able:
         raise ValueError(
-            f"an account is of CUDA C++ kernels (backend {' or '.join(ENGINES)}), but the backend "
-            f"is {name}"
+            f"an account is of CUDA C++ kernels (backend {' or '.join(able)}), but the backend is "
+            f"{name}"
         )
     return name
 
@@ -219,23 +217,17 @@ def _array_code(name: str, account: Account):
 @contextmanager
 def _operations_noted(account: Account):
     """Note the operations that launch no kernel; the value collects all gradients they return."""
-    call, gradients, returned = Function.__call__, Function.gradients, []
+    returned = []
 
-    def noted_call(function, *inputs):
-        with _array_code(f"{function.name} forward", account):
-            return call(function, *inputs)
+    def note(function, direction, compute, *arrays):
+        with _array_code(f"{function.name} {direction}", account):
+            results = compute(*arrays)
+        if direction == "backward":
+            returned.extend(results)
+        return results
 
-    def noted_gradients(function, dy):
-        with _array_code(f"{function.name} backward", account):
-            result = gradients(function, dy)
-        returned.extend(result)
-        return result
-
-    Function.__call__, Function.gradients = noted_call, noted_gradients
-    try:
+    with watch(note):
         yield returned
-    finally:
-        Function.__call__, Function.gradients = call, gradients
 
 
 def account_table(model_name: str, batch_size: int = 128, engine: str = "auto") -> str:

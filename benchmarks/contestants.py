@@ -3,7 +3,6 @@
 import importlib.util
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,11 +14,10 @@ from minires.function import Function
 from minires.interop import to_torch_state_dict
 from minires.summary import summarize
 from minires.tensor import Tensor
+from minires.watchers import watch
 
 TORCH_VARIANTS = ("eager", "channels_last", "compile", "compile channels_last", "bf16")
 """PyTorch's ways to run the step; bf16 is autocast in channels_last, not the same precision."""
-
-GPU_BACKENDS = ("cupy", "numba_cuda")
 
 CLASSES, SIZE = 10, 32
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
@@ -49,6 +47,11 @@ class Contestant:
     def torch_variant(self) -> str:
         """One of TORCH_VARIANTS; empty for minires."""
         return self.engine.removeprefix("torch ") if self.engine.startswith("torch ") else ""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return not self.torch_variant and backend.get(self.engine).on_gpu
 
     @property
     def float32(self) -> bool:
@@ -97,39 +100,39 @@ class _MiniresStep:
         self.model, self.sgd = model, optim.SGD(model, **SGD)
         self.x, self.labels = Tensor(backend.asarray(x)), backend.asarray(labels)
 
-    def __call__(self) -> float:
+    def backward(self) -> Tensor:
         loss = F.cross_entropy(self.model(self.x), self.labels)
         self.sgd.zero_grad()
         loss.backward()
+        return loss
+
+    def __call__(self) -> float:
+        loss = self.backward()
         self.sgd.step()
         return loss.item()
 
     def per_operation(self, steps: int) -> dict[str, float]:
         seconds = defaultdict(float)
-        originals = Function.forward, Function.backward, self.sgd.step
-        Function.forward = _timed(originals[0], lambda f, *arrays: _label(f, arrays), seconds)
-        Function.backward = _timed(
-            originals[1], lambda f, dy: f"{_label(f, f.inputs)}, backward", seconds
-        )
-        self.sgd.step = _timed(originals[2], lambda: "SGD", seconds)
+
+        def timed(function, direction, compute, *arrays):
+            started = time.perf_counter()
+            results = compute(*arrays)
+            taken = time.perf_counter() - started
+            forward = direction == "forward"
+            label = _label(function, arrays if forward else function.inputs)
+            seconds[label if forward else f"{label}, {direction}"] += taken
+            return results
+
         started = time.perf_counter()
-        try:
+        with watch(timed):
             for _ in range(steps):
-                self()
-        finally:
-            Function.forward, Function.backward, self.sgd.step = originals
+                loss = self.backward()
+                before_sgd = time.perf_counter()
+                self.sgd.step()
+                seconds["SGD"] += time.perf_counter() - before_sgd
+                loss.item()
         seconds["the rest"] = time.perf_counter() - started - sum(seconds.values())
         return {name: total / steps for name, total in seconds.items()}
-
-
-def _timed(function: Callable, label: Callable, seconds: dict) -> Callable:
-    def timed(*args):
-        name, started = label(*args), time.perf_counter()
-        result = function(*args)
-        seconds[name] += time.perf_counter() - started
-        return result
-
-    return timed
 
 
 def _label(function: Function, inputs) -> str:

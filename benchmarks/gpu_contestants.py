@@ -10,7 +10,7 @@ import numpy as np
 
 from minires import Tensor, amp, backend, cuda, models, optim
 from minires import functional as F
-from minires.cuda import graph
+from minires.cuda_graph import capture
 from minires.interop import to_torch_state_dict
 
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
@@ -39,7 +39,7 @@ class Ours:
         self.labels = backend.asarray(labels)
         self.launches = self.bytes = 0
         with cuda.watch(self._count):
-            self.step = graph.capture(self._step).replay if graphed else self._step
+            self.step = capture(self._step).replay if graphed else self._step
             self.first_loss = self.step().item()  # compiles
         self.seconds(2)  # after that all memory is taken
         self.memory = None if before is None else _held_by_cupy(free=False) - before

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.benchmarks.contestants import GPU_BACKENDS, Contestant, training_flops
+from minires.benchmarks.contestants import Contestant, training_flops
 
 THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
@@ -109,7 +109,7 @@ def measure(
     """
     for contestant in contestants:
         contestant.check()
-    gpu = [contestant.engine for contestant in contestants if contestant.engine in GPU_BACKENDS]
+    gpu = [contestant.engine for contestant in contestants if contestant.on_gpu]
     if gpu and (per_operation or any(contestant.torch_variant for contestant in contestants)):
         raise ValueError(f"PyTorch and single operations are timed on the CPU only, not {gpu[0]}")
     groups = {}

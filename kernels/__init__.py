@@ -25,51 +25,63 @@ finds the ladders: a kernel in several versions, from the naive one up, in the f
 its operation.
 """
 
-import importlib
+import importlib.util
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-
-FILES = {
-    "numpy": "reference",
-    "numba": "numba_cpu",
-    "cupy": "cuda",
-    "numba_cuda": "numba_cuda",
-    "emulator": "cuda",
-}
-"""Backend name -> the file in an operation's folder that computes on it."""
 
 ROOT = Path(__file__).parent
 
 
 def operations() -> list[str]:
     """The names of all operations: the folders that hold a `reference.py`."""
-    return sorted(path.parent.name for path in ROOT.glob("*/reference.py"))
+    return own_kernels("reference")
 
 
-def own_kernels(backend: str) -> list[str]:
-    """The operations for which `backend` has a file of its own; `numpy` has all of them."""
-    return [op for op in operations() if backend == "numpy" or has_own(op, backend)]
-
-
-@cache
-def has_own(op: str, backend: str) -> bool:
-    """Whether `backend` has a file of its own for `op` beside the reference."""
-    return FILES[backend] != "reference" and (ROOT / op / f"{FILES[backend]}.py").exists()
+def own_kernels(file: str) -> list[str]:
+    """The operations that have a file of this name, such as "cuda": without ``.py``."""
+    return sorted(path.parent.name for path in ROOT.glob(f"*/{file}.py"))
 
 
 @cache
-def load(op: str, backend: str) -> ModuleType:
-    """Find the module that computes `op` on `backend`; the reference where it has none of its own.
+def has_own(op: str, file: str, package: str = __name__) -> bool:
+    """Whether the folder of `op` in `package` has this file beside the reference."""
+    return file != "reference" and (_folder(package) / op / f"{file}.py").exists()
+
+
+@cache
+def load(op: str, file: str, package: str = __name__) -> ModuleType:
+    """Find the module that computes `op`: the file of this name, or the reference if it is missing.
+
+    Parameters
+    ----------
+    op : str
+    file : str
+        Such as "reference", "numba_cpu" or "cuda": a name that at least one operation has.
+    package : str
+        Where the folders of operations lie that hold such files; the reference lies here.
 
     Raises
     ------
     LookupError
-        If there is no such operation or no such backend.
+        If there is no such operation, no such file in any of them, or no such package.
     """
-    if backend not in FILES:
-        raise LookupError(f"no backend is named {backend!r}; there are {', '.join(FILES)}")
     if not (ROOT / op / "reference.py").exists():
         raise LookupError(f"kernels/ has no operation {op!r}; there are {', '.join(operations())}")
-    file = FILES[backend] if has_own(op, backend) else "reference"
-    return importlib.import_module(f"{__name__}.{op}.{file}")
+    if has_own(op, file, package):
+        return importlib.import_module(f"{package}.{op}.{file}")
+    if not any(_folder(package).glob(f"*/{file}.py")):
+        raise LookupError(f"no operation has a file {file}.py in the package {package}")
+    return importlib.import_module(f"{__name__}.{op}.reference")
+
+
+def _folder(package: str) -> Path:
+    if package == __name__:
+        return ROOT
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise LookupError(f"there is no package {package} with folders of operations")
+    return Path(spec.submodule_search_locations[0])

@@ -7,6 +7,7 @@
 from minires import backend
 from minires.backend import BackendUnavailable, seed, use
 from minires.tensor import Tensor, no_grad, tensor
+from minires.watchers import detect_anomaly, watch
 
 from minires import functional, models, nn, optim  # isort: skip
 

@@ -1,33 +1,17 @@
-"""Which arrays, which kernels: the current backend, picked by name.
+"""Which arrays, which kernels: the current backend, picked by name from the table of `backends`."""
 
-    numpy        the reference: array code, NumPy and BLAS
-    numba        CPU, fast: Numba kernels on NumPy arrays
-    cupy         GPU: CUDA C++ kernels through CuPy
-    numba_cuda   GPU: Numba-CUDA kernels on CuPy arrays; or Numba's simulator of a GPU, in Python
-    emulator     the CUDA C++ kernels, executed on the CPU
-
-Nothing of a backend is imported before it is asked for.
-"""
-
-import importlib.util
 from types import ModuleType
 
 import numpy as np
 
-from minires import cuda, kernels
-from minires.cuda import graph, host
-
-BY_SPEED = ("cupy", "numba", "numba_cuda", "numpy", "emulator")
-"""All backends, fastest first: the order in which `default` looks for one that works."""
-
-TENSOR_CORES = ("cupy", "emulator")
-"""Backends that can multiply in tf32."""
-
-HALF_STORAGE = ("cupy", "emulator", "numpy")
-"""Backends whose fused operations can keep images in float16 or bfloat16."""
-
-GRAPHS = ("cupy", "emulator")
-"""Backends whose steps can be captured by `minires.cuda.graph`."""
+from minires import cuda
+from minires.backends import BACKENDS, able_to, get
+from minires.backends import Backend as Backend
+from minires.backends import register as register
+from minires.cuda import graph
+from minires.cuda.graph import converted as converted
+from minires.cuda.graph import copied as copied
+from minires.cuda.graph import refuse as refuse
 
 _current: str | None = None  # until the first use: `default()`, which may have to import CuPy
 _generator = np.random.default_rng(0)
@@ -39,67 +23,15 @@ class BackendUnavailable(RuntimeError):
 
 def problem(name: str) -> str | None:
     """Why backend `name` does not work here and what to install; None if it works."""
-    if name not in BY_SPEED:
-        return f"no backend is named {name!r}; there are {', '.join(BY_SPEED)}"
-    if name == "numpy":
-        return None
-    if name == "cupy":
-        if not _installed("cupy"):
-            return "CuPy is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
-        try:
-            available = importlib.import_module("cupy").cuda.is_available()
-        except Exception as error:  # a CuPy for another CUDA fails in many ways
-            return f"CuPy is installed but cannot be imported ({error})"
-        if not available:
-            return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
-    if name in ("numba", "numba_cuda"):
-        if not _installed("numba"):
-            return "Numba is not installed (pip install numba)"
-        try:
-            numba = importlib.import_module("numba")
-        except Exception as error:  # a Numba for another NumPy
-            return f"Numba is installed but cannot be imported ({error})"
-        if name == "numba_cuda":
-            return _problem_of_numba_cuda()
-        if numba.config.DISABLE_JIT:
-            return "NUMBA_DISABLE_JIT is set, but these kernels cannot run as Python"
-    if name == "emulator" and (why := host.problem()):
-        return why
-    return None
-
-
-def _problem_of_numba_cuda() -> str | None:
-    if simulated():
-        return None
-    if not _installed("numba_cuda"):
-        return "numba-cuda is not installed (pip install 'minires[cuda12]' or 'minires[cuda13]')"
     try:
-        available = importlib.import_module("numba.cuda").is_available()
-    except Exception as error:  # a numba-cuda for another Numba or another CUDA
-        return f"numba-cuda is installed but cannot be imported ({error})"
-    if not available:
-        return (
-            "numba-cuda is installed but finds no CUDA GPU (with NUMBA_ENABLE_CUDASIM=1 its "
-            "simulator runs small kernels without one)"
-        )
-    return None
-
-
-def simulated() -> bool:
-    """Whether Numba simulates a GPU on the CPU: NUMBA_ENABLE_CUDASIM is set."""
-    return bool(importlib.import_module("numba").config.ENABLE_CUDASIM)
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ImportError:
-        return False
+        return get(name).problem()
+    except ValueError as error:  # there is none
+        return str(error)
 
 
 def default() -> str:
-    """The fastest backend that works on this machine, but for `numba_cuda`, made to be read."""
-    return next(name for name in BY_SPEED if name != "numba_cuda" and problem(name) is None)
+    """The fastest backend that works on this machine, of those that may be chosen unasked."""
+    return next(n for n, entry in BACKENDS.items() if entry.may_be_default and problem(n) is None)
 
 
 def current() -> str:
@@ -146,46 +78,46 @@ def set_precision(name: str) -> None:
     ValueError
         If there is no such precision, or the current backend does not have it.
     """
-    if name == "tf32" and current() not in TENSOR_CORES:
+    entry = get(current())
+    if name == "tf32" and not entry.tf32:
         raise ValueError(
-            f"precision tf32 is for tensor cores (backend {' or '.join(TENSOR_CORES)}), but the "
-            f"backend is {current()}"
+            f"precision tf32 is for tensor cores (backend {' or '.join(able_to('tf32'))}), but the "
+            f"backend is {entry.name}"
         )
-    if name in cuda.HALF and current() not in HALF_STORAGE:
+    if name in cuda.HALF and not entry.half_storage:
         raise ValueError(
             f"precision {name} is half storage, for the fused operations of the backends "
-            f"{', '.join(HALF_STORAGE)}, but the backend is {current()}"
+            f"{', '.join(able_to('half_storage'))}, but the backend is {entry.name}"
         )
     cuda.set_precision(name)
 
 
 def storage() -> np.dtype:
     """The dtype of images and their gradients in memory: float32, or as `set_precision` says."""
-    return cuda.storage() if current() in HALF_STORAGE else np.dtype(np.float32)
+    return cuda.storage() if get(current()).half_storage else np.dtype(np.float32)
 
 
-def kernel(op: str) -> ModuleType:
-    """The module that computes operation `op` on the current backend.
+def kernel(op: str, name: str | None = None) -> ModuleType:
+    """The module that computes operation `op` on the backend `name`, by default the current one.
 
     Raises
     ------
     minires.cuda.graph.GraphError
         While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
     """
-    if graph.capturing() and not (current() in GRAPHS and kernels.has_own(op, current())):
+    entry = get(name or current())
+    if graph.capturing() and not (entry.graphs and entry.has_kernel(op)):
+        able = " or ".join(able_to("graphs"))
         raise graph.GraphError(
-            f"operation {op!r} has no CUDA C++ kernel on backend {current()}, and what array code "
-            f"computes would not be part of the graph; graphs are of backend {' or '.join(GRAPHS)}"
+            f"operation {op!r} has no CUDA C++ kernel on backend {entry.name}, and what array code "
+            f"computes would not be part of the graph; graphs are of backend {able}"
         )
-    return kernels.load(op, current())
+    return entry.kernel(op)
 
 
 def xp() -> ModuleType:
     """The array module of the current backend: numpy or cupy."""
-    on_gpu = current() == "cupy" or (
-        current() == "numba_cuda" and not simulated() and _installed("cupy")
-    )
-    return importlib.import_module("cupy") if on_gpu else np
+    return get(current()).arrays()
 
 
 def asarray(array, dtype=None):
@@ -208,6 +140,16 @@ def to_numpy(array) -> np.ndarray:
 def is_array(value) -> bool:
     """Whether `value` is an array that the current backend computes on."""
     return isinstance(value, xp().ndarray)
+
+
+def check_array(op: str, array) -> None:
+    """Raise a TypeError that names operation `op` if another backend has made `array`."""
+    if not is_array(array):
+        own, other = (f"{kind.__module__}.{kind.__name__}" for kind in (xp().ndarray, type(array)))
+        raise TypeError(
+            f"{op}: the current backend {current()!r} computes on {own}, but an input of shape "
+            f"{array.shape} is a {other}, made under another backend"
+        )
 
 
 def seed(value: int) -> None:

@@ -2,32 +2,41 @@
 
 Calling a Function computes y from its inputs and, if any of them requires a gradient, remembers
 what the chain rule will need: who made each input (`parents`) and what the kernel saved (`saved`).
-The remembered Functions form the graph; `backpropagate` walks it from the loss to the leaves.
+The remembered Functions form the graph; `leaf_gradients` walks it from the loss to the leaves.
 """
 
-import zlib
-from functools import cache
-
-import numpy as np
+from contextlib import ContextDecorator
+from typing import ClassVar
 
 from minires import backend
-from minires.cuda import graph
+from minires.fingerprint import fingerprint
+from minires.watchers import watched
 
 _recording = True
 
 
-def set_recording(value: bool) -> bool:
-    """Switch recording on or off; returns what it was."""
-    global _recording
-    before, _recording = _recording, value
-    return before
+class recording(ContextDecorator):
+    """Inside, Functions are recorded for backward, or they are not; blocks of it may be nested."""
+
+    def __init__(self, value: bool):
+        self._value, self._before = value, []  # one earlier value for each entry
+
+    def __enter__(self) -> None:
+        global _recording
+        self._before.append(_recording)
+        _recording = self._value
+
+    def __exit__(self, *exception) -> None:
+        global _recording
+        _recording = self._before.pop()
 
 
 class Function:
-    """A differentiable operation. A subclass names its kernel folder, or defines both directions.
+    """A differentiable operation: a folder of `kernels/`, or a subclass with both directions.
 
-    Subclasses either set `op` to a folder of `kernels/`, whose `forward(*arrays, **options)` and
-    `backward(dy, saved, needs)` then do the work, or override `forward` and `backward`:
+    ``Function("conv2d", stride=(1, 1), padding=(0, 0))`` is the operation of the folder
+    `kernels/conv2d`, whose `forward(*arrays, **options)` and `backward(dy, saved, needs)` do the
+    work. An operation without a folder overrides `forward` and `backward`:
 
     >>> class Square(Function):
     ...     def forward(self, x):
@@ -40,8 +49,8 @@ class Function:
 
     Attributes
     ----------
-    name : str
-        The operation's name in messages and graph drawings.
+    op, name : str
+        The folder of `kernels/`, if there is one; and what messages call the operation.
     options : dict
         What is not differentiated: stride, padding, labels, ...
     saved : tuple
@@ -51,15 +60,18 @@ class Function:
     parents : tuple
         For each input: the Function that made it, the Tensor itself if it is a leaf that requires
         a gradient, or None if no gradient flows there.
+    backend, xp
+        Name and array module of the backend on which it computes, in both directions.
     """
 
-    op = ""
+    Tensor: ClassVar[type]
+    """What a call returns. `minires/tensor.py` enters it here, since it stands above this file."""
 
-    def __init__(self, **options):
-        self.options = options
-        self.name = options.get("kind") or self.op or type(self).__name__.lower()
-        self.kernel = backend.kernel(self.op) if self.op else None
-        self.xp, self.add = backend.xp(), backend.kernel("add").forward
+    def __init__(self, op: str = "", /, **options):
+        self.op, self.options = op, options
+        self.name = options.get("kind") or op or type(self).__name__.lower()
+        self.backend, self.xp = backend.current(), backend.xp()
+        self.kernel = backend.kernel(op) if op else None
         self.saved: tuple = ()
         self.needs: tuple[bool, ...] = ()
         self.parents: tuple = ()
@@ -70,93 +82,93 @@ class Function:
 
     def forward(self, *arrays):
         """Arrays in, array out; sets `self.saved`."""
+        if self.kernel is None:
+            raise TypeError(
+                f"{self.name}: a Function names a folder of kernels/, as in Function('relu')(x), "
+                f"or its class defines forward and backward"
+            )
         y, self.saved = self.kernel.forward(*arrays, **self.options)
         return y
 
-    def backward(self, dy):
+    def backward(self, dy) -> tuple:
         """The gradient of the output in, a tuple with one gradient (or None) per input out."""
+        if self.kernel is None:
+            raise TypeError(f"{self.name}: the class {type(self).__name__} defines no backward")
         return self.kernel.backward(dy, self.saved, self.needs)
 
     def __call__(self, *inputs):
         """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
         self._check_call(inputs)
         arrays = [self._contiguous(tensor.data) for tensor in inputs]
-        y = self.xp.asarray(_launching(self.name, self.forward, *arrays))
+        y = self.xp.asarray(watched(self, "forward", self.forward, *arrays))
         self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
         if not any(self.needs):
             self.saved = ()
-            return type(inputs[0])._made_by(None, y)
+            return self.Tensor(y)
         self.parents = tuple(
             (tensor.grad_fn or tensor) if need else None
             for tensor, need in zip(inputs, self.needs, strict=True)
         )
         self.inputs = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
         self.fingerprints = [fingerprint(value) for value in self.saved]
-        return type(inputs[0])._made_by(self, y)
-
-    def _check_call(self, inputs) -> None:
-        if self.called:
-            raise RuntimeError(
-                f"{self.name}: a Function records one call and cannot be called again; make a new "
-                f"one for each call: {type(self).__name__}()(x)"
-            )
-        self.called = True
-        for tensor in inputs:
-            if not hasattr(tensor, "requires_grad"):
-                raise TypeError(
-                    f"{self.name}: the inputs of a Function are Tensors, but got a "
-                    f"{_type_name(type(tensor))}"
-                )
-            if not backend.is_array(tensor.data):
-                raise TypeError(
-                    f"{self.name}: the current backend {backend.current()!r} computes on "
-                    f"{_type_name(self.xp.ndarray)}, but an input of shape {tensor.shape} is a "
-                    f"{_type_name(type(tensor.data))}, made under another backend"
-                )
+        return self.Tensor(y, grad_fn=self)
 
     def gradients(self, dy) -> list:
         """Run `backward` with all its checks: a list with one gradient (or None) per input."""
         for saved, before in zip(self.saved, self.fingerprints, strict=True):
             if fingerprint(saved) != before:
                 raise RuntimeError(
-                    f"{self.name}: {_describe(saved)} that its backward needs was modified in "
+                    f"{self.name}: {describe(saved)} that its backward needs was modified in "
                     f"place after the forward pass; make a new array instead (x = x + 1, not "
                     f"x.data += 1), or modify it after backward()"
                 )
-        results = _launching(f"{self.name} backward", self.backward, self._contiguous(dy))
+        results = watched(self, "backward", self.backward, self._contiguous(dy))
         if not isinstance(results, tuple) or len(results) != len(self.inputs):
             raise TypeError(
                 f"{self.name}: backward must return a tuple of {len(self.inputs)} gradients, one "
-                f"per input (None where there is none), but returned {_describe(results)}"
+                f"per input (None where there is none), but returned {describe(results)}"
             )
         checked = []
         for need, gradient, (shape, dtype) in zip(self.needs, results, self.inputs, strict=True):
             if need and getattr(gradient, "shape", None) != shape:
                 raise ValueError(
-                    f"{self.name}: backward returned {_describe(gradient)} as the gradient of an "
+                    f"{self.name}: backward returned {describe(gradient)} as the gradient of an "
                     f"input of shape {shape}"
                 )
             if need and gradient.dtype != dtype:
-                gradient = graph.converted(gradient, dtype)
+                gradient = backend.converted(gradient, dtype)
             checked.append(self.xp.asarray(gradient) if need else None)
         return checked
-
-    def _contiguous(self, array):
-        """What a kernel may rely on; views are left alone by operations without a kernel."""
-        if self.kernel is None or array.flags.c_contiguous:
-            return array
-        return graph.converted(array, array.dtype)
 
     def free(self) -> None:
         """Drop what was saved and the links to the parents: the graph is used up."""
         self.saved, self.parents, self.options, self.retained = (), (), {}, None
         self.freed = True
 
+    def _contiguous(self, array):
+        """What a kernel may rely on; views are left alone by operations without a kernel."""
+        if self.kernel is None or array.flags.c_contiguous:
+            return array
+        return backend.converted(array, array.dtype)
 
-def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
-    """Add the gradient of each leaf that `output` depends on to its `.grad`.
+    def _check_call(self, inputs) -> None:
+        if self.called:
+            raise RuntimeError(
+                f"{self.name}: a Function records one call and cannot be called again; make a new "
+                f"one for each call: {type(self).__name__}({repr(self.op) if self.op else ''})(x)"
+            )
+        self.called = True
+        for tensor in inputs:
+            if not isinstance(tensor, self.Tensor):
+                kind = f"{type(tensor).__module__}.{type(tensor).__name__}"
+                raise TypeError(f"{self.name}: the inputs of a Function are Tensors, not {kind}")
+            backend.check_array(self.name, tensor.data)
 
-    `.grad` is written at the very end: an error on the way leaves every gradient as it was.
+
+def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
+    """Walk the graph from `output` to its leaves: backpropagation.
+
+    Iterative, so the depth of a net is not limited by Python's recursion.
 
     Parameters
     ----------
@@ -166,15 +178,6 @@ def backpropagate(output: Function, dy, retain_graph: bool = False) -> None:
         The gradient of that tensor.
     retain_graph : bool
         Keep the saved arrays for another backward through the same graph.
-    """
-    for tensor, gradient in leaf_gradients(output, dy, retain_graph).items():
-        tensor.accumulate(gradient)
-
-
-def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
-    """Walk the graph from `output` to its leaves; parameters as of `backpropagate`.
-
-    Iterative, so the depth of a net is not limited by Python's recursion.
 
     Returns
     -------
@@ -182,50 +185,29 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
         The gradient of each leaf, and of each tensor that retains its own. Every array is the
         tensor's alone.
     """
-    order = _outputs_first(output)
     pending = {output: dy}  # gradients on their way: of Functions' outputs, and of leaf Tensors
     handed_out = {id(dy)}  # arrays that someone else may hold too: a leaf must not own them
-    for function in order:
+    for function in _outputs_first(output):
         dy = pending.pop(function)
         if function.retained is not None:
-            pending[function.retained] = graph.copied(dy)
+            pending[function.retained] = backend.copied(dy)
         saved = function.saved
         for parent, gradient in zip(function.parents, function.gradients(dy), strict=True):
             if parent is None:
                 continue
             if parent in pending:
-                total, _ = _launching("add", function.add, pending[parent], gradient)
+                add = backend.kernel("add", function.backend).forward
+                total, _ = watched(function, "sum", add, pending[parent], gradient)
                 pending[parent] = function.xp.asarray(total)
                 continue
             if not isinstance(parent, Function):
                 if id(gradient) in handed_out or not _is_fresh(gradient, saved):
-                    gradient = graph.copied(gradient)
+                    gradient = backend.copied(gradient)
             handed_out.add(id(gradient))
             pending[parent] = gradient
         if not retain_graph:
             function.free()
     return pending
-
-
-def _launching(name: str, compute, *arrays):
-    """compute(*arrays); while a step is captured it must launch kernels, or its results be views.
-
-    Raises
-    ------
-    GraphError
-        If array code has computed instead: with numbers that are not there yet.
-    """
-    before = graph.recorded()
-    results = compute(*arrays)
-    if graph.capturing() and graph.recorded() == before:
-        shared = backend.xp().may_share_memory
-        for result in results if isinstance(results, tuple) else (results,):
-            if result is not None and not any(shared(result, array) for array in arrays):
-                raise graph.GraphError(
-                    f"{name} was computed by array code, which would not be part of the graph: its "
-                    f"CUDA kernels do not serve {', '.join(map(_describe, arrays))}, or it has none"
-                )
-    return results
 
 
 def _is_fresh(gradient, saved: tuple) -> bool:
@@ -254,43 +236,8 @@ def _outputs_first(output: Function) -> list[Function]:
     return finished[::-1]
 
 
-SAMPLES = 256
-EXACT_BYTES = 1 << 13
-
-
-def fingerprint(value):
-    """A checksum that changes when the array `value` is modified in place; None for other values.
-
-    It covers every byte of an array up to 8 KiB, and 256 elements scattered over a larger one, so
-    that it costs microseconds: a change of the whole array, of one of up to 256 channels or images
-    is noticed, one of a single element of a large array may not be. Arrays on a GPU are not looked
-    at, because reading one would stop the device. Of a tuple, the checksums of its values.
-    """
-    if isinstance(value, tuple):
-        return tuple(map(fingerprint, value))
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-        return None
-    if value.nbytes > EXACT_BYTES:
-        flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
-        value = flat[_scattered(value.size)]
-    return zlib.crc32(np.ascontiguousarray(value))
-
-
-@cache
-def _scattered(size: int) -> np.ndarray:
-    """SAMPLES positions all over an array of `size` elements, one of each remainder modulo SAMPLES:
-    in every one of so many images, and in every channel."""
-    rng, edges = np.random.default_rng(size), np.arange(SAMPLES + 1) * size // SAMPLES
-    places = rng.integers(edges[:-1], edges[1:])
-    places += (rng.permutation(SAMPLES) - places) % SAMPLES
-    return np.where(places < size, places, places - SAMPLES)
-
-
-def _type_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__name__}"
-
-
-def _describe(value) -> str:
+def describe(value) -> str:
+    """An array, a tuple or another value, in words."""
     if isinstance(value, tuple):
         return f"a tuple of {len(value)} values"
     return f"an array of shape {value.shape}" if hasattr(value, "shape") else repr(value)

@@ -12,54 +12,6 @@ from minires.kernels.arrays import output_size
 from minires.tensor import Tensor, as_tensor
 
 
-class Conv2d(Function):
-    op = "conv2d"
-
-
-class BatchNorm(Function):
-    op = "batch_norm"
-
-
-class ConvNormReLU(Function):
-    op = "conv_norm_relu"
-
-
-class BasicBlock(Function):
-    op = "basic_block"
-
-
-class ReLU(Function):
-    op = "relu"
-
-
-class Linear(Function):
-    op = "linear"
-
-
-class Dropout(Function):
-    op = "dropout"
-
-
-class MaxPool2d(Function):
-    op = "max_pool2d"
-
-
-class AvgPool2d(Function):
-    op = "avg_pool2d"
-
-
-class GlobalAvgPool2d(Function):
-    op = "global_avg_pool2d"
-
-
-class Shortcut(Function):
-    op = "shortcut"
-
-
-class CrossEntropy(Function):
-    op = "cross_entropy"
-
-
 def conv2d(x, w, stride=1, padding=0) -> Tensor:
     """Two-dimensional convolution (cross-correlation), without bias.
 
@@ -92,7 +44,7 @@ def conv2d(x, w, stride=1, padding=0) -> Tensor:
             f"{x.shape}, w is (KH,KW,Cin,Cout) = {w.shape})"
         )
     checks.fits("conv2d", x, w.shape[:2], padding)
-    return Conv2d(stride=stride, padding=padding)(x, w)
+    return Function("conv2d", stride=stride, padding=padding)(x, w)
 
 
 def batch_norm(
@@ -145,8 +97,13 @@ def batch_norm(
     )
     if residual is not None and inputs[3].shape != x.shape:
         raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
-    return BatchNorm(
-        **statistics, training=bool(training), momentum=momentum, eps=eps, relu=bool(relu)
+    return Function(
+        "batch_norm",
+        **statistics,
+        training=bool(training),
+        momentum=momentum,
+        eps=eps,
+        relu=bool(relu),
     )(*inputs)
 
 
@@ -198,7 +155,8 @@ def conv_norm_relu(
     )
     named = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var}
     checks.normalization(op, (len(x), rows, columns, w.shape[3]), training, **named)
-    return ConvNormReLU(
+    return Function(
+        op,
         running=tuple(running),
         stride=stride,
         padding=padding,
@@ -286,7 +244,8 @@ def basic_block(
         named = {f"gamma{i}": inputs[3 * i - 1], f"beta{i}": inputs[3 * i]}
         named |= {f"running_mean{i}": mean, f"running_var{i}": var}
         checks.normalization("basic_block", y_shape, training, **named)
-    return BasicBlock(
+    return Function(
+        "basic_block",
         running1=tuple(running1),
         running2=tuple(running2),
         training=bool(training),
@@ -300,7 +259,7 @@ def basic_block(
 def relu(x) -> Tensor:
     """max(x, 0), element by element; the gradient at the kink x = 0 is 0."""
     (x,) = checks.floats("relu", x=x)
-    return ReLU()(x)
+    return Function("relu")(x)
 
 
 def add(a, b) -> Tensor:
@@ -333,7 +292,7 @@ def linear(x, w, b=None) -> Tensor:
         )
     if b is not None and inputs[2].shape != w.shape[1:]:
         raise ValueError(f"linear: b must be (out,) = {w.shape[1:]}, but is {inputs[2].shape}")
-    return Linear()(*inputs)
+    return Function("linear")(*inputs)
 
 
 def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
@@ -347,7 +306,7 @@ def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
     if not training or p == 0:
         return x
     keep = backend.generator().random(x.shape, dtype=np.float32) >= p
-    return Dropout(keep=backend.asarray(keep), p=float(p))(x)
+    return Function("dropout", keep=backend.asarray(keep), p=float(p))(x)
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
@@ -356,16 +315,15 @@ def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     The padding counts as minus infinity and is at most half a window. Of equal values the first
     receives the gradient.
     """
-    return _pool(MaxPool2d, x, kernel_size, stride, padding)
+    return _pool("max_pool2d", x, kernel_size, stride, padding)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     """Mean of every window of x (N,H,W,C), the zeros of the padding counted, as in PyTorch."""
-    return _pool(AvgPool2d, x, kernel_size, stride, padding)
+    return _pool("avg_pool2d", x, kernel_size, stride, padding)
 
 
-def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
-    name = function.op
+def _pool(name: str, x, kernel_size, stride, padding) -> Tensor:
     (x,) = checks.floats(name, x=x)
     checks.rank(name, "x", x, "(N,H,W,C)")
     kernel = checks.pair(name, "kernel_size", kernel_size, 1)
@@ -379,14 +337,14 @@ def _pool(function: type[Function], x, kernel_size, stride, padding) -> Tensor:
     checks.fits(name, x, kernel, padding)
     if 0 in x.shape[1:3]:
         raise ValueError(f"{name}: x {x.shape} has no pixels")
-    return function(kernel=kernel, stride=stride, padding=padding)(x)
+    return Function(name, kernel=kernel, stride=stride, padding=padding)(x)
 
 
 def global_avg_pool2d(x) -> Tensor:
     """Mean over the pixels: x (N,H,W,C) -> (N,C), float32 if x is of half length."""
     (x,) = checks.stored("global_avg_pool2d", x)
     checks.rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
-    return GlobalAvgPool2d()(x)
+    return Function("global_avg_pool2d")(x)
 
 
 def shortcut(x, stride: int, channels: int) -> Tensor:
@@ -397,7 +355,7 @@ def shortcut(x, stride: int, channels: int) -> Tensor:
         raise ValueError(f"shortcut: stride must be an integer of at least 1, but is {stride!r}")
     if channels < x.shape[3]:
         raise ValueError(f"shortcut: cannot pad {x.shape[3]} channels to {channels}")
-    return Shortcut(stride=stride, channels=channels)(x)
+    return Function("shortcut", stride=stride, channels=channels)(x)
 
 
 def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
@@ -440,4 +398,4 @@ def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
             f"cross_entropy: label {wrong} is out of range for {logits.shape[1]} classes "
             f"(0 to {logits.shape[1] - 1})"
         )
-    return CrossEntropy(labels=labels, label_smoothing=float(label_smoothing))(logits)
+    return Function("cross_entropy", labels=labels, label_smoothing=float(label_smoothing))(logits)

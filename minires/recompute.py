@@ -1,13 +1,13 @@
-"""Gradient checkpointing: keep a segment's input only, compute the rest anew in backward.
+"""Recomputing: keep a segment's input only, compute the rest anew in backward.
 
 What training needs memory for is mostly what each operation saves for its backward. A segment of a
-network that is called through `checkpoint` saves its input and nothing else; when backward comes to
+network that is called through `recomputed` saves its input and nothing else; when backward comes to
 it, its forward runs once more, now with recording, and backward goes on through that record. A net
 of N blocks in segments of sqrt(N) so holds of the order of sqrt(N) blocks' arrays instead of N, for
 a second forward (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost",
-https://arxiv.org/abs/1604.06174, section 4).
+https://arxiv.org/abs/1604.06174, section 4). PyTorch calls it activation checkpointing.
 
->>> y = checkpoint(block, x)  # instead of block(x): the same y, and the same gradients
+>>> y = recomputed(block, x)  # instead of block(x): the same y, and the same gradients
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,12 @@ from contextlib import contextmanager
 
 from minires import backend, nn
 from minires.cuda import graph
-from minires.function import Function, fingerprint, leaf_gradients, set_recording
+from minires.fingerprint import fingerprint
+from minires.function import Function, leaf_gradients, recording
 from minires.tensor import Tensor, as_tensor, no_grad
 
 
-def checkpoint(module: nn.Module | Sequence[nn.Module], x) -> Tensor:
+def recomputed(module: nn.Module | Sequence[nn.Module], x) -> Tensor:
     """`module(x)`, of which only x is kept; backward computes the rest anew.
 
     Results, gradients and running statistics have the bits of `module(x)`: batch norms update
@@ -32,7 +33,7 @@ def checkpoint(module: nn.Module | Sequence[nn.Module], x) -> Tensor:
     ----------
     module : Module, or list of Modules to be applied one after the other
         Computes one Tensor from one Tensor and its own parameters and buffers, the same at every
-        call. It may hold further checkpoints.
+        call. Inside, parts may be `recomputed`, too.
     x : Tensor
 
     Returns
@@ -51,17 +52,17 @@ def checkpoint(module: nn.Module | Sequence[nn.Module], x) -> Tensor:
         module = nn.Sequential(*module)
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"checkpoint: module must be a Module or a list of them, but is a "
+            f"recomputed: module must be a Module or a list of them, but is a "
             f"{type(module).__name__}: of anything else it would not know the parameters"
         )
     x, parameters = as_tensor(x), module.parameters()
     if not any(tensor.requires_grad for tensor in (x, *parameters)):
         return module(x)
-    return Checkpoint(module=module, parameters=parameters)(x, *parameters)
+    return Recomputed(module=module, parameters=parameters)(x, *parameters)
 
 
-class Checkpoint(Function):
-    """The Function behind `checkpoint`: its inputs are x and all parameters of the module.
+class Recomputed(Function):
+    """The Function behind `recomputed`: its inputs are x and all parameters of the module.
 
     So their gradients flow through the outer graph like any others, and are added to `.grad` when
     the whole backward has come to its end.
@@ -69,7 +70,6 @@ class Checkpoint(Function):
 
     def forward(self, x, *parameters):
         module = self.options["module"]
-        self.backend = backend.current()
         self.modes = [(part, "training", part.training) for _, part in module.named_modules()]
         # A step that is captured has no random numbers of the host: dropout refuses there.
         self.random = None if graph.capturing() else backend.generator().bit_generator.state
@@ -77,7 +77,7 @@ class Checkpoint(Function):
             y = module(Tensor(x))
         if not isinstance(y, Tensor):
             raise TypeError(
-                f"checkpoint: {_name(module)} must return one Tensor, but returned a "
+                f"recomputed: {_name(module)} must return one Tensor, but returned a "
                 f"{type(y).__name__}"
             )
         self.result = fingerprint(y.data)
@@ -93,7 +93,7 @@ class Checkpoint(Function):
         # While a step is captured nothing is computed: y holds what was in memory before.
         if not graph.capturing() and fingerprint(y.data) != self.result:
             raise RuntimeError(
-                f"checkpoint: computed anew for backward, {_name(module)} gave another result than "
+                f"recomputed: computed anew for backward, {_name(module)} gave another result than "
                 f"in the forward pass; it must depend on its input, its parameters and "
                 f"minires.backend.generator() alone, and none of its parameters or buffers may "
                 f"change in between"
@@ -106,7 +106,7 @@ class Checkpoint(Function):
             gradients = leaf_gradients(last, dy)
         if strangers := gradients.keys() - set(inputs):
             raise RuntimeError(
-                f"checkpoint: {_name(module)} computes with a tensor of shape "
+                f"recomputed: {_name(module)} computes with a tensor of shape "
                 f"{strangers.pop().shape} that requires a gradient, but is neither its input nor "
                 f"one of its parameters; make it a Parameter of the module, or detach it"
             )
@@ -123,7 +123,7 @@ class Checkpoint(Function):
         ]
         # Statistics go to arrays that nobody reads. A momentum of 0 would not do: 0 * inf is NaN.
         # Copies of the statistics, to be put back, would be read on the host or be array code,
-        # neither of which a step that is captured as a graph (`minires.cuda.graph`) may contain;
+        # neither of which a step that is captured as a CUDA graph may contain;
         # fresh arrays may be made there, since what they hold does not matter.
         attributes += [
             (part, name, self.xp.zeros_like(getattr(part, name)))
@@ -135,16 +135,14 @@ class Checkpoint(Function):
         captured = self.random is None or graph.capturing()
         draws = None if captured else backend.generator().bit_generator
         random_before = None if draws is None else draws.state
-        recording_before = set_recording(True)
         try:
             if draws is not None:
                 draws.state = self.random
             for owner, name, value in attributes:
                 setattr(owner, name, value)
-            with backend.use(self.backend):
+            with backend.use(self.backend), recording(True):
                 yield
         finally:
-            set_recording(recording_before)
             for owner, name, value in before:
                 setattr(owner, name, value)
             if draws is not None:

@@ -1,15 +1,15 @@
 """What a network consists of: layers, parameters, multiply-adds and activation memory."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
 from minires import backend, nn
-from minires.function import Function
 from minires.tensor import Tensor, no_grad
+from minires.watchers import watch
 
 FLOAT32_BYTES = 4
 
@@ -171,26 +171,24 @@ def _noted(model: nn.Module) -> Iterator[list[Row]]:
     """Inside, a row is added for each layer and operation of `model` that computes something."""
     names = {id(module): name for name, module in model.named_modules()}
     rows, running, counted = [], [], set()
-    call_module, call_function = nn.Module.__call__, Function.__call__
 
-    def module_called(module, *inputs, **options):
-        running.append(module)
-        first = len(rows)
-        y = call_module(module, *inputs, **options)
-        running.pop()
+    def enter(module, inputs) -> None:
+        running.append((module, len(rows)))
+
+    def leave(module, inputs, y) -> None:
+        _, first = running.pop()
         if len(rows) > first and not any(module.named_children()):
             rows[first:] = [merged(module, rows[first:])]
-        return y
 
-    def function_called(function, *inputs):
-        y = call_function(function, *inputs)
-        if not np.may_share_memory(y.data, inputs[0].data):
+    def note(function, direction, compute, *arrays):
+        y = compute(*arrays)
+        if not np.may_share_memory(y, arrays[0]):
             weighs = function.op in ("conv2d", "linear")
-            products = y.size * inputs[1].size // inputs[1].shape[-1] if weighs else 0
-            owner = running[-1] if running else model
+            products = y.size * arrays[1].size // arrays[1].shape[-1] if weighs else 0
+            owner = running[-1][0] if running else model
             inside = ".".join(filter(None, (names.get(id(owner)), function.name)))
             block, kind = block_of(inside)
-            parts = [" + add"] * (function.op == "batch_norm" and len(inputs) == 4)
+            parts = [" + add"] * (function.op == "batch_norm" and len(arrays) == 4)
             parts += [" + ReLU"] * bool(function.options.get("relu"))
             rows.append(
                 Row(
@@ -223,13 +221,14 @@ def _noted(model: nn.Module) -> Iterator[list[Row]]:
 
     def block_of(name: str) -> tuple[str, str]:
         """The outermost part of the network that is more than a sequence of parts."""
-        for module in running:
+        for module, _ in running:
             if module is not model and not isinstance(module, nn.Sequential):
                 return names.get(id(module), name), type(module).__name__
         return name, "operation"
 
-    nn.Module.__call__, Function.__call__ = module_called, function_called
-    try:
+    with ExitStack() as hooks:
+        for _, module in model.named_modules():
+            hooks.enter_context(module.register_forward_pre_hook(enter))
+            hooks.enter_context(module.register_forward_hook(leave))
+        hooks.enter_context(watch(note))
         yield rows
-    finally:
-        nn.Module.__call__, Function.__call__ = call_module, call_function

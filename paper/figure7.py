@@ -1,7 +1,8 @@
 """Figure 7: the standard deviation of layer responses, plain and residual."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -76,21 +77,17 @@ def response_std(net: nn.Module, batches) -> list[float]:
 def responses_of(net: nn.Module, note) -> Iterator[None]:
     """Inside, `note(name, y)` is told the result of every batch norm, without residual and ReLU."""
 
-    def listened(name: str, norm: nn.BatchNorm2d):
-        def forward(x, residual=None, relu: bool = False):
-            note(name, nn.BatchNorm2d.forward(norm, x))
-            return nn.BatchNorm2d.forward(norm, x, residual, relu)
-
-        return forward
-
-    norms = {name: m for name, m in net.named_modules() if isinstance(m, nn.BatchNorm2d)}
-    try:
-        for name, norm in norms.items():
-            norm.forward = listened(name, norm)
+    with ExitStack() as hooks:
+        for name, norm in net.named_modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                # Computed once more, since the result of a call includes residual and ReLU.
+                hook = partial(_note_alone, note, name)
+                hooks.enter_context(norm.register_forward_hook(hook))
         yield
-    finally:
-        for norm in norms.values():
-            vars(norm).pop("forward", None)
+
+
+def _note_alone(note, name: str, norm: nn.BatchNorm2d, inputs: tuple, _) -> None:
+    note(name, norm.forward(inputs[0]))
 
 
 def figure(rows: list[dict], title: str) -> bytes:

@@ -103,7 +103,7 @@ def _train_by_dask(missing: list[Training], download: bool, address: str, note) 
         from distributed import Client, as_completed
     except ImportError:
         raise TrainingError(
-            "--dask needs the package distributed: pip install 'minires[dask]'"
+            "--dask needs the package distributed: pip install -e '.[dask]' in the repository"
         ) from None
     try:
         client = Client(address, timeout=20)

@@ -75,7 +75,7 @@ def add(commands) -> None:
         dest="backend_names",
         nargs="+",
         default=auto,
-        choices=("auto", *backend.BY_SPEED),
+        choices=("auto", *backend.BACKENDS),
         help="auto: the fastest that works here",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

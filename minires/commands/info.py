@@ -27,13 +27,11 @@ def info(
     )
     print(f"\nbackends (default: {backend.default()})")
     operations = len(kernels.operations())
-    for name in backend.BY_SPEED:
-        own = len(kernels.own_kernels(name))
-        how = ", in Numba's simulator" * (name == "numba_cuda" and backend.simulated())
-        state = (
-            backend.problem(name)
-            or f"works{how}; kernels of its own for {own} of {operations} operations"
-        )
+    for name, entry in backend.BACKENDS.items():
+        if (state := backend.problem(name)) is None:
+            works = ", ".join(filter(None, ("works", entry.remark())))
+            own = len(entry.own_kernels())
+            state = f"{works}; kernels of its own for {own} of {operations} operations"
         print(f"  {name:<12}{state}")
     print(f"\ndata in {data_dir}")
     for name in ("cifar10", "cifar100"):

@@ -25,7 +25,7 @@ count.__name__ = "number of at least 1"  # in argparse's message: invalid ... va
 def common_options(p, defaults: dict) -> None:
     """Those of `minires train` and `eval`."""
     auto = "auto: CIFAR-10 if found or downloadable, else the built-in shapes"
-    backends = ("auto", *backend.BY_SPEED)
+    backends = ("auto", *backend.BACKENDS)
     option(p, "--model", str, MODELS, defaults)
     option(p, "--shortcut", str, SHORTCUT, defaults, tuple("ABC"))
     option(p, "--dataset", str, auto, defaults, data.NAMES)

@@ -73,7 +73,7 @@ def add(commands) -> None:
     p.add_argument("--data-dir", metavar="DIR", help="where CIFAR lies, or is downloaded to")
     p.add_argument("--no-download", dest="download", action="store_false", help="never download")
     p.add_argument("--batch-size", type=int, metavar="N", help="images")
-    p.add_argument("--backend", choices=("auto", *backend.BY_SPEED))
+    p.add_argument("--backend", choices=("auto", *backend.BACKENDS))
     p.add_argument("--precision", choices=PRECISIONS)
     p.add_argument(
         "--recompute",

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from math import ceil, sqrt
 
-from minires import backend, kernels, nn
+from minires import backend, nn
 from minires import functional as F
-from minires.recompute import checkpoint
+from minires.models import fusing
+from minires.recompute import recomputed
 
 SHORTCUTS = ("A", "B", "C", "none")
 
@@ -56,8 +57,10 @@ class BasicBlock(nn.Module):
     shortcut : str
         "A", "B", "C" or "none": see `make_shortcut`.
     fused : bool, optional
-        Compute the block as one operation, `F.basic_block`, unless its shortcut is a projection, or
-        as five. If not given: fused where the current backend has a kernel for it.
+        Compute the block as one operation, `F.basic_block`, or every part on its own. If not given:
+        fused where the current backend has a kernel for it. Parts of which `F.basic_block` does
+        not take everything, such as a projection or a bias, are always computed on their own: see
+        `minires.models.fusing`.
 
     Input (N, H, W, in_channels), output (N, ceil(H / stride), ceil(W / stride), out_channels).
     """
@@ -74,25 +77,24 @@ class BasicBlock(nn.Module):
         fused: bool | None = None,
     ):
         super().__init__()
-        self.stride, self.fused = stride, fused
+        self.fused = fused
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         way = make_shortcut(shortcut, in_channels, out_channels, stride)
         setattr(self, self.shortcut_name, way)
-        self.fusible = not isinstance(way, nn.Sequential)
 
     def forward(self, x):
-        fusible = self.fusible and _settings(self.bn1) == _settings(self.bn2)
-        if fusible and _is_fused(self.fused, "basic_block", x):
-            return self._forward_fused(x)
         shortcut = getattr(self, self.shortcut_name)
+        parts = (self.conv1, self.bn1, self.conv2, self.bn2, shortcut)
+        if _is_fused(self.fused, "basic_block", x) and fusing.takes_block(*parts):
+            return self._forward_fused(x, shortcut is not None)
         residual = None if shortcut is None else shortcut(x)
         y = self.bn1(self.conv1(x), relu=True)
         return self.bn2(self.conv2(y), residual=residual, relu=True)
 
-    def _forward_fused(self, x):
+    def _forward_fused(self, x, shortcut: bool):
         bn1, bn2 = self.bn1, self.bn2
         return F.basic_block(
             x,
@@ -104,9 +106,9 @@ class BasicBlock(nn.Module):
             bn2.weight,
             bn2.bias,
             (bn2.running_mean, bn2.running_var),
-            *_settings(bn1),
-            shortcut=getattr(self, self.shortcut_name) is not None,
-            stride=self.stride,
+            *fusing.settings(bn1),
+            shortcut=shortcut,
+            stride=self.conv1.stride,
         )
 
 
@@ -133,26 +135,21 @@ def run_recomputing(blocks: Sequence[nn.Module], x):
     length = ceil(sqrt(len(blocks)) / 3)
     starts = range(0, len(blocks), length)
     for start in starts[:-1]:
-        x = checkpoint(blocks[start : start + length], x)
+        x = recomputed(blocks[start : start + length], x)
     return nn.Sequential(*blocks[starts[-1] :])(x)
 
 
 def conv_norm_relu(conv: nn.Conv2d, bn: nn.BatchNorm2d, x, fused: bool | None = None):
-    """relu(bn(conv(x))): the stem of a ResNet; as one operation or two, see `BasicBlock`."""
-    if not _is_fused(fused, "conv_norm_relu", x):
+    """relu(bn(conv(x))): the stem of a ResNet; as one operation or more, see `BasicBlock`."""
+    if not (_is_fused(fused, "conv_norm_relu", x) and fusing.takes_stem(conv, bn)):
         return bn(conv(x), relu=True)
     running = (bn.running_mean, bn.running_var)
     parameters = (conv.weight, bn.weight, bn.bias, running, bn.training)
     return F.conv_norm_relu(x, *parameters, conv.stride, conv.padding, bn.momentum, bn.eps)
 
 
-def _settings(bn: nn.BatchNorm2d) -> tuple[bool, float, float]:
-    """What both batch norms of a block must agree in, to be computed as one operation."""
-    return bn.training, bn.momentum, bn.eps
-
-
 def _is_fused(asked: bool | None, op: str, x) -> bool:
     """What was asked for; else where there is a kernel for it, or nothing else for half storage."""
     if asked is not None:
         return asked
-    return kernels.has_own(op, backend.current()) or x.dtype.itemsize == 2
+    return backend.get(backend.current()).has_kernel(op) or x.dtype.itemsize == 2

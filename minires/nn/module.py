@@ -1,6 +1,6 @@
 """Module: a part of a network that owns parameters, buffers and other modules."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -25,13 +25,43 @@ class Module:
 
     training = True
     _buffers: tuple[str, ...] = ()
+    _forward_pre_hooks: tuple[Callable, ...] = ()
+    _forward_hooks: tuple[Callable, ...] = ()
 
     def forward(self, *inputs):
         """Compute the output; defined by every subclass."""
         raise TypeError(f"{type(self).__name__} defines no forward(), so it cannot be called")
 
     def __call__(self, *inputs, **options):
-        return self.forward(*inputs, **options)
+        for hook in self._forward_pre_hooks:
+            hook(self, inputs)
+        y = self.forward(*inputs, **options)
+        for hook in self._forward_hooks:
+            replaced = hook(self, inputs, y)
+            y = y if replaced is None else replaced
+        return y
+
+    def register_forward_pre_hook(self, hook: Callable) -> "Hook":
+        """Have every call begin with `hook(module, inputs)`, a tuple of what it was given.
+
+        Returns
+        -------
+        Hook
+            `hook.remove()`, or the end of a `with` block, takes it away.
+        """
+        return Hook(self, "_forward_pre_hooks", hook)
+
+    def register_forward_hook(self, hook: Callable) -> "Hook":
+        """Have every call end with `hook(module, inputs, y)`; what it returns takes y's place.
+
+        If the hook returns None, y stays. Otherwise as `register_forward_pre_hook`.
+        """
+        return Hook(self, "_forward_hooks", hook)
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether this module or a part of it has a hook, so that nobody may go around its call."""
+        return any(m._forward_pre_hooks or m._forward_hooks for _, m in self.named_modules())
 
     def register_buffer(self, name: str, array) -> None:
         """Keep `array` as attribute `name` and in the state dict."""
@@ -162,6 +192,27 @@ class Module:
     def extra_repr(self) -> str:
         """What stands between the brackets of the repr of a layer without parts."""
         return ""
+
+
+class Hook:
+    """A function that a Module calls before or after its forward, until it is removed."""
+
+    def __init__(self, module: Module, place: str, function: Callable):
+        self._module, self._place, self._function = module, place, function
+        setattr(module, place, (*getattr(module, place), function))
+
+    def remove(self) -> None:
+        """Have the module call it no more; a second time does nothing."""
+        kept = list(getattr(self._module, self._place))
+        if self._function in kept:
+            kept.remove(self._function)
+        setattr(self._module, self._place, tuple(kept))
+
+    def __enter__(self) -> "Hook":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.remove()
 
 
 class Sequential(Module):

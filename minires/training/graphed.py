@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minires import backend
-from minires.cuda import graph
+from minires.cuda_graph import Graph, capture
 from minires.data import ResidentBatches
 from minires.training.config import Config
 
@@ -26,7 +26,7 @@ class GraphedSteps:
         self.trainer, self.batches = trainer, ResidentBatches(trainer.loader)
         self.rates = backend.asarray(np.zeros(len(self.batches)))
         self.rate = backend.asarray(0.0, np.float64)
-        self.graph: graph.Graph | None = None  # from the first step on
+        self.graph: Graph | None = None  # from the first step on
 
     def __len__(self) -> int:
         """Steps of an epoch that are taken here; a smaller last batch is left."""
@@ -43,7 +43,7 @@ class GraphedSteps:
         self.rates[...], self.rate[...] = backend.asarray(rates), rates[first]
         if self.graph is None:
             count = trainer.metrics.count
-            self.graph = graph.capture(self._step)
+            self.graph = capture(self._step)
             trainer.metrics.count = count  # recorded, but not yet taken
         for _ in range(first, last):
             self.graph.replay()
@@ -65,12 +65,13 @@ def is_graphed(config: Config) -> bool:
     ValueError
         If it is asked for, but the current backend cannot.
     """
-    name = backend.current()
-    if config.graph and name not in backend.GRAPHS:
+    entry = backend.get(backend.current())
+    if config.graph and not entry.graphs:
         raise ValueError(
             f"--graph repeats launches of CUDA C++ kernels (backend "
-            f"{' or '.join(backend.GRAPHS)}), but the backend is {name}"
+            f"{' or '.join(backend.able_to('graphs'))}), but the backend is {entry.name}"
         )
     if config.graph is None:  # the emulator gains nothing by it
-        return name == "cupy" and config.clip_grad_norm is None and not config.recompute
+        pays = entry.graphs and entry.on_gpu
+        return pays and config.clip_grad_norm is None and not config.recompute
     return config.graph

@@ -8,8 +8,8 @@ from operation_checks import check_agreement
 import minires as mr
 from minires import Tensor, amp, backend, models, optim
 from minires import functional as F
-from minires.cuda import graph
 from minires.cuda.graph import GraphError
+from minires.cuda_graph import capture
 from minires.kernels.conv_norm_relu import bands
 
 pytestmark = pytest.mark.emulator
@@ -87,12 +87,12 @@ def test_half_storage_beside_the_kernels_is_no_part_of_a_graph():
     x = np.ones((1, 4, 4, 8), np.float16)
     with mr.use("emulator"):
         with pytest.raises(TypeError, match="half storage .float16. needs"):
-            graph.capture(lambda: block(x))
+            capture(lambda: block(x))
         double = Tensor(np.ones((2, 2)), requires_grad=True)
         sgd, scaler = optim.SGD([double], 0.1), amp.GradScaler()
         double.grad = np.ones((2, 2))
         with pytest.raises(GraphError, match="loss scaling of gradients that are not contiguous"):
-            graph.capture(lambda: scaler.step(sgd))
+            capture(lambda: scaler.step(sgd))
 
 
 def test_strides_of_two_kinds_and_losses_of_many_numbers_are_refused():
@@ -123,7 +123,7 @@ def test_numba_takes_half_storage_apart():
 
 def test_a_graph_that_failed_half_way_is_not_replayed():
     with mr.use("emulator"):
-        captured = graph.capture(lambda: F.relu(np.ones(4, np.float32)))
+        captured = capture(lambda: F.relu(np.ones(4, np.float32)))
         captured._record[0] = None
         with pytest.raises(AttributeError):
             captured()

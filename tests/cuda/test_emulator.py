@@ -22,7 +22,7 @@ pytestmark = pytest.mark.emulator
 if why := backend.problem("emulator"):
     pytest.skip(f"the emulator does not work here: {why}", allow_module_level=True)
 
-OWN = kernels.own_kernels("emulator")
+OWN = kernels.own_kernels("cuda")
 HERE = Path(__file__).parent
 
 
@@ -319,7 +319,7 @@ def test_an_unknown_mode_is_refused(monkeypatch):
 
 def plant(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
     """Have the emulator find a copy of an operation's .cu file with a bug."""
-    loaded = kernels.load(op, "emulator")
+    loaded = kernels.load(op, "cuda")
     assert right in loaded.KERNELS.source
     path = tmp_path / "cuda.cu"
     path.write_text(loaded.KERNELS.source.replace(right, wrong))

@@ -16,6 +16,7 @@ from minires import Tensor, backend, cuda, optim
 from minires import functional as F
 from minires.cuda import graph
 from minires.cuda.graph import GraphError
+from minires.cuda_graph import capture
 from minires.data import Loader, Normalization, load_shapes
 from minires.function import Function
 
@@ -47,7 +48,7 @@ def test_replays_of_every_kind_of_network_have_them(model, shortcut):
 def test_a_capture_computes_nothing():
     training = Training()
     before = training.state()
-    captured = graph.capture(training.step, *batches(1)[0])
+    captured = capture(training.step, *batches(1)[0])
     assert_same_bits(before, training.state())
     assert captured.launches > 30 and not graph.capturing()
     captured(*batches(1)[0])
@@ -55,7 +56,7 @@ def test_a_capture_computes_nothing():
 
 
 def test_outputs_are_overwritten_by_the_next_replay():
-    relu = graph.capture(lambda x: F.relu(Tensor(x)), np.zeros(3, np.float32))
+    relu = capture(lambda x: F.relu(Tensor(x)), np.zeros(3, np.float32))
     first = relu.replay(np.array([-1, 2, 3], np.float32))
     assert first is relu.outputs and first.numpy().tolist() == [0, 2, 3]
     assert relu.replay(np.array([4, -5, 6], np.float32)) is first
@@ -64,7 +65,7 @@ def test_outputs_are_overwritten_by_the_next_replay():
 
 def test_a_step_may_have_no_inputs():
     x = np.array([1, 2], np.float32)
-    doubled = graph.capture(lambda: Tensor(x) + Tensor(x))
+    doubled = capture(lambda: Tensor(x) + Tensor(x))
     x[...] = 5
     assert doubled().numpy().tolist() == [10, 10]
 
@@ -77,14 +78,14 @@ def test_two_leaves_may_share_a_gradient():
         (F.relu(a) + b).backward(dy)
 
     for dy in np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32):
-        captured = graph.capture(step, dy)
+        captured = capture(step, dy)
         captured(2 * dy)
         assert a.grad.tolist() == b.grad.tolist() == (2 * dy).tolist()
 
 
 def test_a_graph_keeps_what_its_kernels_reach_by_addresses_in_a_table():
     training = Training()
-    captured = graph.capture(training.step, *batches(1)[0])
+    captured = capture(training.step, *batches(1)[0])
     weights, velocity = (
         weakref.ref(a) for a in (training.sgd.params[0].data, training.sgd.velocities[0])
     )
@@ -116,7 +117,7 @@ def images(*shape, dtype=np.float32):
 )
 def test_other_shapes_and_dtypes_are_refused_and_nothing_is_computed(inputs, message):
     training = Training()
-    captured = graph.capture(training.step, *batches(1)[0])
+    captured = capture(training.step, *batches(1)[0])
     before = training.state()
     with pytest.raises(GraphError, match=message):
         captured.replay(*inputs)
@@ -125,9 +126,9 @@ def test_other_shapes_and_dtypes_are_refused_and_nothing_is_computed(inputs, mes
 
 def test_an_input_must_be_an_array():
     with pytest.raises(GraphError, match="input 1 of a step must be an array, but is float"):
-        graph.capture(print, np.zeros(3), 0.5)
+        capture(print, np.zeros(3), 0.5)
     with pytest.raises(GraphError, match="input 0 of a step must be an array, but is Tensor"):
-        graph.capture(print, Tensor(np.zeros(3)))
+        capture(print, Tensor(np.zeros(3)))
 
 
 HOST = {
@@ -141,7 +142,7 @@ HOST = {
     "clip_grad_norm": lambda t, loss: optim.clip_grad_norm(t.model, 1.0),
     "random numbers": lambda t, loss: F.dropout(loss.reshape(1), 0.5, training=True),
     "a batch of a Loader": lambda t, loss: next(iter(loader())),
-    "another capture": lambda t, loss: graph.capture(print),
+    "another capture": lambda t, loss: capture(print),
 }
 
 
@@ -161,7 +162,7 @@ def test_what_needs_the_host_is_refused_in_words(what):
 
     named = what if what not in ("float", "print", "state_dict", "metrics") else "on the host"
     with pytest.raises(GraphError, match=f"a step that is captured.*cannot contain .*{named}"):
-        graph.capture(step, *batches(1)[0])
+        capture(step, *batches(1)[0])
     assert not graph.capturing()
     assert_same_bits(before, training.state())
     training.step(*batches(1)[0])  # plain steps go on
@@ -221,7 +222,7 @@ def test_array_code_is_refused_in_words(what):
     step, message = ARRAY_CODE[what]
     W.grad = None
     with pytest.raises(GraphError, match=message):
-        graph.capture(lambda x: step(Tensor(x)), images(2, 3, 3, 3))
+        capture(lambda x: step(Tensor(x)), images(2, 3, 3, 3))
     assert not graph.capturing()
 
 
@@ -233,7 +234,7 @@ def test_backends_without_launches_are_refused_and_nothing_is_computed(name):
     training = Training()
     before = training.state()
     with pytest.raises(GraphError, match=f"on backend {name}.*graphs are of backend cupy or emu"):
-        graph.capture(training.step, *batches(1)[0])
+        capture(training.step, *batches(1)[0])
     assert_same_bits(before, training.state())
 
 
@@ -241,7 +242,7 @@ def test_sgd_refuses_arrays_that_its_kernel_cannot_update():
     p = [np.zeros((4, 4), np.float32)[:, :2]]
     update = backend.kernel("sgd").update
     with pytest.raises(GraphError, match=r"SGD of arrays that are not alike and contiguous.*\(4"):
-        graph.capture(lambda: update(p, p, p, 0.1, 0.9, [0.0], False))
+        capture(lambda: update(p, p, p, 0.1, 0.9, [0.0], False))
 
 
 def test_an_error_of_a_launch_comes_where_it_is_asked_for(tmp_path):
@@ -249,7 +250,7 @@ def test_an_error_of_a_launch_comes_where_it_is_asked_for(tmp_path):
     path.write_text('#include "minires.cuh"\n__global__ void k(float* y) { y[threadIdx.x] = 1; }')
     kernel = cuda.Module(path, ["k"])
     with pytest.raises(cuda.LaunchError, match="y must be float32, but is float64"):
-        graph.capture(lambda: kernel.launch("k", (1,), (4,), (np.zeros(4),)))
+        capture(lambda: kernel.launch("k", (1,), (4,), (np.zeros(4),)))
     assert not graph.capturing()
 
 

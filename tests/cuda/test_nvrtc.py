@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
     nvrtc.wheel() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
 )
 ARCHITECTURES = ("sm_75", pytest.param("sm_80", marks=pytest.mark.slow), "sm_90")
-OPERATIONS = kernels.own_kernels("cupy")
+OPERATIONS = kernels.own_kernels("cuda")
 
 
 LADDERS = {f"{op}/ladder": op for op in ladders.OPERATIONS.values()}
@@ -22,7 +22,7 @@ LADDERS = {f"{op}/ladder": op for op in ladders.OPERATIONS.values()}
 
 def modules(op: str) -> list[Module]:
     """Those of an operation's kernels: none where it launches those of others."""
-    of_operation = getattr(kernels.load(op, "cupy"), "KERNELS", [])
+    of_operation = getattr(kernels.load(op, "cuda"), "KERNELS", [])
     if isinstance(of_operation, dict):
         return list(of_operation.values())
     return [of_operation] if isinstance(of_operation, Module) else of_operation

@@ -45,11 +45,11 @@ if backend == "cupy":
     import cupy
     cupy.cuda.set_allocator(None)  # a pool would hide where arrays end
 if right:
-    conv2d = kernels.load("conv2d", backend)
+    conv2d = kernels.load("conv2d", "cuda")
     assert right in conv2d.KERNELS.source
     Path(path).write_text(conv2d.KERNELS.source.replace(right, wrong))
     conv2d.KERNELS = cuda.Module(Path(path), list(conv2d.KERNELS.signatures))
-own = set(kernels.own_kernels(backend))
+own = set(kernels.own_kernels("cuda"))
 cases = [c for c in CASES if c.op in own]
 cases = [c for c in cases if not chosen or str(c) in chosen or c.op in chosen]
 rungs = [  # those with barriers or four numbers at a time
@@ -62,7 +62,7 @@ if backend == "emulator":  # compilers side by side
     modules = [
         module
         for op in sorted({{c.op for c in cases}})
-        if (module := getattr(kernels.load(op, backend), "KERNELS", None)) is not None
+        if (module := getattr(kernels.load(op, "cuda"), "KERNELS", None)) is not None
     ]
     modules = [  # of several variants the first, plain float32
         module if isinstance(module, cuda.Module) else list(module.values())[0]

@@ -148,14 +148,14 @@ class TestBackends:
     def test_the_reference_has_no_problem_and_every_problem_is_a_sentence(self):
         assert backend.problem("numpy") is None
         assert "there are cupy, numba, numba_cuda, numpy" in backend.problem("torch")
-        for name in backend.BY_SPEED:
+        for name in backend.BACKENDS:
             why = backend.problem(name)
             assert why is None or len(why.split()) > 4
 
     @pytest.mark.parametrize(
         ("name", "advice"),
         [
-            ("cupy", "pip install 'minires"),
+            ("cupy", r"pip install -e '.[cuda12]'"),
             ("numba_cuda", "install numba"),
             ("numba", "install numba"),
         ],
@@ -164,17 +164,20 @@ class TestBackends:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         assert "not installed" in backend.problem(name) and advice in backend.problem(name)
 
-    @pytest.mark.parametrize("name", kernels.FILES)
+    @pytest.mark.parametrize("name", backend.BACKENDS)
     def test_every_operation_has_kernels_on_every_backend_or_the_reference(self, name):
-        own = kernels.own_kernels(name)
-        for op in set(kernels.operations()) - set(own):
-            assert kernels.load(op, name).__name__ == f"minires.kernels.{op}.reference"
+        entry = backend.get(name)
+        assert len(entry.own_kernels()) > 5
+        for op in set(kernels.operations()) - set(entry.own_kernels()):
+            assert entry.kernel(op).__name__ == f"minires.kernels.{op}.reference"
 
-    def test_an_unknown_operation_or_backend_is_a_lookup_error(self):
+    def test_an_unknown_operation_file_or_package_is_a_lookup_error(self):
         with pytest.raises(LookupError, match="no operation 'convolve'; there are add, "):
-            kernels.load("convolve", "numpy")
-        with pytest.raises(LookupError, match="no backend is named 'jax'; there are numpy, "):
-            kernels.load("add", "jax")
+            kernels.load("convolve", "reference")
+        with pytest.raises(LookupError, match="no operation has a file emulator.py"):
+            kernels.load("add", "emulator")
+        with pytest.raises(LookupError, match="there is no package nowhere.at_all"):
+            kernels.load("add", "jax", "nowhere.at_all")
 
 
 def run(script: str) -> str:

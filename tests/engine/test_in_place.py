@@ -5,7 +5,7 @@ import pytest
 
 from minires import Tensor, nn, optim
 from minires import functional as F
-from minires.function import fingerprint
+from minires.fingerprint import fingerprint
 
 
 def leaf(*shape, dtype=np.float64) -> Tensor:

@@ -174,3 +174,42 @@ def test_sequential_refuses_what_it_could_not_find_again():
         nn.Sequential(nn.Linear(2, 2), F.relu)
     with pytest.raises(TypeError, match="part 0 is a list"):
         nn.Sequential([nn.ReLU()])
+
+
+def test_forward_hooks_see_inputs_and_result_and_may_replace_it():
+    relu, seen = nn.ReLU(), []
+    before = relu.register_forward_pre_hook(lambda module, inputs: seen.append((module, inputs)))
+    after = relu.register_forward_hook(lambda module, inputs, y: seen.append((module, inputs, y)))
+    x = Tensor([-1.0, 2.0])
+    y = relu(x)
+    assert seen == [(relu, (x,)), (relu, (x,), y)] and relu.has_hooks
+    with relu.register_forward_hook(lambda module, inputs, y: y + 1.0):
+        assert relu(x).numpy().tolist() == [1, 3]
+    assert relu(x).numpy().tolist() == [0, 2]
+    before.remove()
+    after.remove()
+    after.remove()
+    seen.clear()
+    relu(x)
+    assert not seen and not relu.has_hooks
+
+
+def test_a_hook_belongs_to_one_module_and_shows_in_those_around_it():
+    inner = nn.Linear(2, 2)
+    outer, other = nn.Sequential(inner, nn.ReLU()), nn.Linear(2, 2)
+    with inner.register_forward_hook(lambda *_: None):
+        assert outer.has_hooks and not other.has_hooks and not outer[1].has_hooks
+    assert not outer.has_hooks
+
+
+def test_two_equal_hooks_are_removed_one_by_one():
+    relu, calls = nn.ReLU(), []
+    first, second = (relu.register_forward_hook(lambda *_: None) for _ in range(2))
+    counting = calls.append
+    third = relu.register_forward_pre_hook(lambda *a: counting(a))
+    first.remove()
+    relu(Tensor([1.0]))
+    assert len(calls) == 1 and len(relu._forward_hooks) == 1
+    second.remove()
+    third.remove()
+    assert not relu.has_hooks

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: the same bits as without it, in less memory, and what it refuses."""
+"""Recomputing: the same bits as without it, in less memory, and what it refuses."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from minires.function import Function
 from minires.gradcheck import gradcheck
 from minires.models import BasicBlock
 from minires.nn import Module, Parameter, Sequential
-from minires.recompute import checkpoint
+from minires.recompute import recomputed
 
 
 def plain(module, x) -> Tensor:
@@ -28,9 +28,9 @@ def learned(module: Module, y: Tensor, *tensors: Tensor) -> dict:
 
 
 def assert_same_as_plain(make, compute, shape=(3, 6, 6, 4)) -> dict:
-    """`compute(call, module, x)` leaves the same bits with call = plain and call = checkpoint."""
+    """`compute(call, module, x)` leaves the same bits with call = plain and call = recomputed."""
     found = []
-    for call in (plain, checkpoint):
+    for call in (plain, recomputed):
         mr.seed(0)
         module, x = make(), Tensor(images(*shape), requires_grad=True)
         found.append(learned(module, compute(call, module, x), x))
@@ -144,7 +144,7 @@ def test_modules_that_hand_on_their_input_or_a_view_of_it():
     assert_same_as_plain(nn.Flatten, lambda call, module, x: call(module, x))
 
 
-def test_checkpoints_may_contain_checkpoints():
+def test_recomputed_parts_may_contain_others():
     class Outer(Module):
         def __init__(self):
             super().__init__()
@@ -162,7 +162,7 @@ def test_checkpoints_may_contain_checkpoints():
 
 def test_a_list_of_modules_is_applied_one_after_the_other():
     found = []
-    for call in (lambda parts, x: Sequential(*parts)(x), checkpoint):
+    for call in (lambda parts, x: Sequential(*parts)(x), recomputed):
         mr.seed(0)
         parts = list(blocks())
         found.append(learned(Sequential(*parts), call(parts, Tensor(images(3, 6, 6, 4)))))
@@ -176,9 +176,9 @@ def test_backward_may_run_twice_with_retain_graph():
         return y
 
     assert_same_as_plain(lambda: Sequential(*blocks(), nn.Dropout()), compute)
-    y = checkpoint(blocks(), Tensor(images(3, 6, 6, 4)))
+    y = recomputed(blocks(), Tensor(images(3, 6, 6, 4)))
     y.backward(np.ones(y.shape))
-    with pytest.raises(RuntimeError, match="backward a second time through 'checkpoint'"):
+    with pytest.raises(RuntimeError, match="backward a second time through 'recomputed'"):
         y.backward(np.ones(y.shape))
 
 
@@ -212,7 +212,7 @@ def test_gradients_are_those_of_numerical_differentiation():
         return (y + x).tanh() * x
 
     def fn(x, *weights):
-        return checkpoint(Computes(compute, *weights), x)
+        return recomputed(Computes(compute, *weights), x)
 
     rng = np.random.default_rng(0)
     shapes = (2, 4, 5, 3), (3, 3, 3, 3), (3,), (3,)
@@ -241,7 +241,7 @@ def test_what_needed_no_gradient_in_the_forward_gets_none():
 
 def test_what_is_not_used_gets_zeros():
     module, x = Times(uses=0), Tensor(images(3, 4), requires_grad=True)
-    y = checkpoint(module, x)
+    y = recomputed(module, x)
     y.backward(np.ones((3, 4)))
     assert x.grad.tolist() == np.ones((3, 4)).tolist()
     assert module.w.grad.tolist() == np.zeros((4, 4)).tolist()
@@ -250,9 +250,9 @@ def test_what_is_not_used_gets_zeros():
 def test_nothing_is_recorded_where_nothing_needs_a_gradient():
     module, x = Times(), Tensor(images(3, 4))
     with no_grad():
-        assert checkpoint(module, x).grad_fn is None
+        assert recomputed(module, x).grad_fn is None
     module.w.requires_grad = False
-    y = checkpoint(module, x)
+    y = recomputed(module, x)
     assert y.grad_fn is None and y.numpy().tobytes() == module(x).numpy().tobytes()
 
 
@@ -269,35 +269,35 @@ def test_an_error_on_the_way_leaves_everything_as_it_was(inside):
     failing = Computes(lambda x: Failing()(x))
     parts = [nn.Dropout(), nn.BatchNorm2d(4), Times(), failing, Times()]
     first, last = Times(), Times()
-    recomputed = Sequential(*(part for part in parts if inside or part is not failing))
+    segment = Sequential(*(part for part in parts if inside or part is not failing))
     x = Tensor(images(3, 4), requires_grad=True)
     h = first(x)
-    y = last(checkpoint(recomputed, h if inside else failing(h)))
-    before = recomputed.state_dict()
+    y = last(recomputed(segment, h if inside else failing(h)))
+    before = segment.state_dict()
     draws = dict(backend.generator().bit_generator.state)
-    recomputed.eval()
+    segment.eval()
     with pytest.raises(ArithmeticError):
         y.backward(np.ones(y.shape))
-    for tensor in (x, *(p for part in (first, recomputed, last) for p in part.parameters())):
+    for tensor in (x, *(p for part in (first, segment, last) for p in part.parameters())):
         assert tensor.grad is None
-    assert not any(part.training for _, part in recomputed.named_modules())
+    assert not any(part.training for _, part in segment.named_modules())
     assert backend.generator().bit_generator.state == draws
-    assert_same_bits(before, recomputed.state_dict())
+    assert_same_bits(before, segment.state_dict())
 
 
 # What is refused
 
 
 def forward_then(change):
-    """backward() of a checkpoint after `change(module, x)`."""
+    """backward() of a recomputed module after `change(module, x)`."""
     module, x = Times(), Tensor(images(3, 4), requires_grad=True)
-    y = checkpoint(module, x)
+    y = recomputed(module, x)
     change(module, x)
     y.backward(np.ones(y.shape))
 
 
 def test_changes_between_the_forwards_are_refused():
-    saved = r"checkpoint: an array of shape \({}\) that its backward needs was modified in place"
+    saved = r"recomputed: an array of shape \({}\) that its backward needs was modified in place"
     with pytest.raises(RuntimeError, match=saved.format("3, 4")):
         forward_then(lambda module, x: x.data.__iadd__(1))
     with pytest.raises(RuntimeError, match=saved.format("4, 4")):
@@ -309,7 +309,7 @@ def test_changes_between_the_forwards_are_refused():
 def test_a_module_with_random_numbers_of_its_own_is_refused():
     rng = np.random.default_rng(0)
     module = Sequential(Times(), Computes(lambda x: x * float(rng.random())))
-    y = checkpoint(module, Tensor(images(3, 4)))
+    y = recomputed(module, Tensor(images(3, 4)))
     with pytest.raises(RuntimeError, match=r"Sequential\(Times, Computes\) gave another result"):
         y.backward(np.ones(y.shape))
     assert module[0].w.grad is None
@@ -317,7 +317,7 @@ def test_a_module_with_random_numbers_of_its_own_is_refused():
 
 def test_tensors_that_are_no_parameters_are_refused():
     stranger = Tensor(images(4), requires_grad=True)
-    y = checkpoint(Computes(lambda x: x * stranger), Tensor(images(3, 4), requires_grad=True))
+    y = recomputed(Computes(lambda x: x * stranger), Tensor(images(3, 4), requires_grad=True))
     message = r"tensor of shape \(4,\) that requires a gradient, but is neither its input nor one"
     with pytest.raises(RuntimeError, match=message):
         y.backward(np.ones(y.shape))
@@ -327,6 +327,6 @@ def test_tensors_that_are_no_parameters_are_refused():
 def test_what_is_no_module_or_gives_no_tensor_is_refused():
     x = Tensor(images(3, 4), requires_grad=True)
     with pytest.raises(TypeError, match="must be a Module or a list of them, but is a function"):
-        checkpoint(F.relu, x)
+        recomputed(F.relu, x)
     with pytest.raises(TypeError, match=r"Computes\(\) must return one Tensor.*returned a tuple"):
-        checkpoint(Computes(lambda x: (x, x)), x)
+        recomputed(Computes(lambda x: (x, x)), x)

@@ -1,4 +1,4 @@
-"""Networks that are trained with gradient checkpointing: steps, graphs, whole runs."""
+"""Networks that are trained with recomputing: steps, graphs, whole runs."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ import minires as mr
 from minires import Tensor, backend, models
 from minires import functional as F
 from minires.cli import main
-from minires.cuda import graph
+from minires.cuda_graph import capture
 from minires.models import BasicBlock
-from minires.recompute import checkpoint
+from minires.recompute import recomputed
 from minires.training import Config
 from minires.training import checkpoint as checkpoints
 from minires.training.graphed import is_graphed
@@ -68,7 +68,7 @@ def test_replays_of_a_graph_have_the_bits_of_plain_steps():
     mr.use("emulator")
     kept, recomputed = (Training() for _ in range(2))
     recomputed.model.recompute = True
-    captured = graph.capture(recomputed.step, *batches(1)[0])
+    captured = capture(recomputed.step, *batches(1)[0])
     for batch in batches(3):
         kept.step(*batch)
         captured.replay(*batch)
@@ -80,7 +80,7 @@ def test_replays_of_a_graph_have_the_bits_of_plain_steps():
 
 def test_only_training_recomputes(monkeypatch):
     calls = []
-    monkeypatch.setattr(models.blocks, "checkpoint", lambda *a: calls.append(a) or checkpoint(*a))
+    monkeypatch.setattr(models.blocks, "recomputed", lambda *a: calls.append(a) or recomputed(*a))
     net, x = models.build("resnet44", recompute=True), Tensor(images(2, 8, 8, 3))
     assert net.state_dict().keys() == models.build("resnet44").state_dict().keys()
     net(x)
@@ -161,7 +161,7 @@ def test_runs_of_replays_and_in_half_storage_have_the_bits_too(tmp_path):
 
 def test_the_command_line_recomputes(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(models.blocks, "checkpoint", lambda *a: calls.append(a) or checkpoint(*a))
+    monkeypatch.setattr(models.blocks, "recomputed", lambda *a: calls.append(a) or recomputed(*a))
     options = "train --model resnet8 --dataset shapes --image-size 8 --train-size 16 --test-size 4"
     options += f" --batch-size 16 --steps 1 --backend numpy --out {tmp_path}/"
     assert main(f"{options}kept".split()) == 0 and not calls

@@ -16,7 +16,7 @@ from minires import functional as F
 from minires.gradcheck import gradcheck
 from minires.kernels import memory
 
-OWN = kernels.own_kernels("numba")
+OWN = kernels.own_kernels("numba_cpu")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.op in OWN], ids=str)

@@ -15,13 +15,13 @@ from operation_checks import check_agreement, check_sgd
 from planting import plant
 
 import minires as mr
-from minires import Tensor, backend, kernels, nn
+from minires import Tensor, backends, kernels, nn
 from minires import functional as F
 from minires.benchmarks.ladder import error, tolerance
 from minires.kernels import ladders
 from minires.models.blocks import BasicBlock
 
-if not backend.simulated():
+if not backends.simulated():
     pytest.skip("test_numba_cuda.py runs these in Numba's simulator", allow_module_level=True)
 
 MOST_NUMBERS = 1100
@@ -69,7 +69,7 @@ def test_an_infinite_gradient_of_batch_norm_in_evaluation_stays_where_it_is():
     dy[2, 1] = np.inf
     running = {"running_mean": np.zeros(3), "running_var": np.ones(3)}
     gradients = []
-    for name in ("numpy", "numba_cuda"):
+    for name in ("reference", "numba_cuda"):
         kernel = kernels.load("batch_norm", name)
         _, saved = kernel.forward(x, gamma, beta, **running, training=False)
         gradients.append(kernel.backward(dy, saved)[0])

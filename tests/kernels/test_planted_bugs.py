@@ -161,7 +161,7 @@ ENGINE_BUGS = [  # what is right in function.py, what is planted, what that mean
     ),
     ("return finished[::-1]", "return finished", "outputs after what they depend on"),
     ("_recording and tensor.requires_grad", "tensor.requires_grad", "recorded inside no_grad"),
-    ("gradient = graph.copied(gradient)", "pass", "two leaves share one array"),
+    ("gradient = backend.copied(gradient)", "pass", "two leaves share one array"),
     ("if fingerprint(saved) != before", "if False", "in-place changes unnoticed"),
 ]
 

@@ -189,8 +189,8 @@ def plant_below(op: str, file: str, right: str, wrong: str, monkeypatch, tmp_pat
         copies[layer] = copy
     load = kernels.load
 
-    def load_copy(o: str, b: str):
-        return copies.get((o, kernels.FILES[b])) or load(o, b)
+    def load_copy(o: str, f: str, *package: str):
+        return copies.get((o, f)) or load(o, f, *package)
 
     monkeypatch.setattr(kernels, "load", load_copy)
 

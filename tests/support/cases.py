@@ -16,10 +16,17 @@ import torch_operations as T
 from minires import backend
 from minires import functional as F
 
-MARKS = {"emulator": pytest.mark.emulator, "cupy": pytest.mark.gpu, "numba_cuda": pytest.mark.gpu}
+
+def marks(entry: backend.Backend) -> tuple:
+    """The marks of tests on a backend."""
+    if entry.on_gpu:
+        return (pytest.mark.gpu,)
+    return (pytest.mark.emulator,) if entry.graphs else ()
+
+
 BACKENDS = [
-    pytest.param(name, marks=MARKS.get(name, ()))
-    for name in backend.BY_SPEED
+    pytest.param(name, marks=marks(entry))
+    for name, entry in backend.BACKENDS.items()
     if backend.problem(name) is None
 ]
 """Those that work on this machine."""

@@ -16,8 +16,8 @@ def plant(
     mutant = mutate(op, right, wrong, monkeypatch, path, file)
     original = kernels.load
 
-    def load(o: str, b: str):
-        return mutant if (o, kernels.FILES[b]) == (op, file) else original(o, b)
+    def load(o: str, f: str, *package: str):
+        return mutant if (o, f) == (op, file) else original(o, f, *package)
 
     monkeypatch.setattr(kernels, "load", load)
 

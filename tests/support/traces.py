@@ -5,7 +5,7 @@ import numpy as np
 import minires as mr
 from minires import Tensor, backend, models, optim
 from minires import functional as F
-from minires.cuda import graph
+from minires.cuda_graph import capture
 from minires.training import Config, Trainer
 from minires.training.evaluate import Metrics
 from minires.training.weights import read_arrays
@@ -99,7 +99,7 @@ def assert_replays_are_plain_steps(name: str, fused: bool | None = None, **how) 
     with mr.use(name):
         plain, replayed = Training(fused, **how), Training(fused, **how)
         replayed.sgd.lr = backend.asarray(0.0, np.float64)
-        captured = graph.capture(replayed.step, *batches(1)[0])
+        captured = capture(replayed.step, *batches(1)[0])
         for rate, batch in zip(rates, batches(4), strict=True):
             plain.sgd.lr, replayed.sgd.lr[...] = rate, rate
             expected, own = plain.step(*batch), captured.replay(*batch)

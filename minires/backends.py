@@ -1,0 +1,232 @@
+"""The table of backends: what each is called, where its kernels lie, what it can do, if it works.
+
+    numpy        the reference: array code, NumPy and BLAS
+    numba        CPU, fast: Numba kernels on NumPy arrays
+    cupy         GPU: CUDA C++ kernels through CuPy
+    numba_cuda   GPU: Numba-CUDA kernels on CuPy arrays; or Numba's simulator of a GPU, in Python
+    emulator     the CUDA C++ kernels, executed on the CPU
+
+Who wants to know something of a backend asks its entry. A new backend is an entry and its kernel
+files; `register` adds one from outside:
+
+>>> register(Backend("mine", kernel_file="mine", package="my_kernels"))  # my_kernels/relu/mine.py, ...
+
+Nothing of a backend is imported before its entry is asked.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from minires import kernels
+from minires.cuda import host
+
+INSTALL_FOR_GPU = "pip install -e '.[cuda12]' or '.[cuda13]' in the repository"
+
+
+def works() -> None:
+    """The problem of a backend that has none."""
+
+
+def numpy_arrays() -> ModuleType:
+    """The arrays of a backend that computes on the host."""
+    return np
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One backend.
+
+    Attributes
+    ----------
+    name : str
+    kernel_file : str
+        The file in an operation's folder that computes on it, without ``.py``; the reference serves
+        where there is none.
+    package : str
+        The package whose folders these are.
+    arrays : callable
+        Returns the module of its arrays: numpy or cupy.
+    problem : callable
+        Returns why it does not work here and what to install; None if it works.
+    on_gpu : bool
+        Whether it computes on a GPU, not on the host.
+    tf32, half_storage, graphs : bool
+        Whether it can multiply in tf32; whether its fused operations can keep images in float16 or
+        bfloat16; whether its steps can be captured by `minires.cuda.graph`.
+    may_be_default : bool
+        Whether ``"auto"`` may choose it.
+    remark : callable
+        Returns what else to say of it where it works.
+    """
+
+    name: str
+    kernel_file: str = "reference"
+    package: str = kernels.__name__
+    arrays: Callable[[], ModuleType] = numpy_arrays
+    problem: Callable[[], str | None] = works
+    on_gpu: bool = False
+    tf32: bool = False
+    half_storage: bool = False
+    graphs: bool = False
+    may_be_default: bool = True
+    remark: Callable[[], str] = str
+
+    def has_kernel(self, op: str) -> bool:
+        """Whether it has a file of its own for operation `op`."""
+        return kernels.has_own(op, self.kernel_file, self.package)
+
+    def own_kernels(self) -> list[str]:
+        """The operations for which it has a file of its own; the reference has all."""
+        if self.kernel_file == "reference":
+            return kernels.operations()
+        return [op for op in kernels.operations() if self.has_kernel(op)]
+
+    def kernel(self, op: str) -> ModuleType:
+        """The module that computes operation `op`; a LookupError if there is no such operation."""
+        return kernels.load(op, self.kernel_file, self.package)
+
+
+def simulated() -> bool:
+    """Whether Numba simulates a GPU on the CPU: NUMBA_ENABLE_CUDASIM is set."""
+    return bool(importlib.import_module("numba").config.ENABLE_CUDASIM)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
+
+
+def _cupy_arrays() -> ModuleType:
+    return importlib.import_module("cupy")
+
+
+def _numba_cuda_arrays() -> ModuleType:
+    return np if simulated() or not _installed("cupy") else _cupy_arrays()
+
+
+def _problem_of_cupy() -> str | None:
+    if not _installed("cupy"):
+        return f"CuPy is not installed ({INSTALL_FOR_GPU})"
+    try:
+        available = importlib.import_module("cupy").cuda.is_available()
+    except Exception as error:  # a CuPy for another CUDA fails in many ways
+        return f"CuPy is installed but cannot be imported ({error})"
+    if not available:
+        return "CuPy is installed but finds no CUDA GPU (does `nvidia-smi` show one?)"
+    return None
+
+
+def _problem_of_importing_numba() -> str | None:
+    if not _installed("numba"):
+        return "Numba is not installed (pip install numba)"
+    try:
+        importlib.import_module("numba")
+    except Exception as error:  # a Numba for another NumPy
+        return f"Numba is installed but cannot be imported ({error})"
+    return None
+
+
+def _problem_of_numba() -> str | None:
+    if why := _problem_of_importing_numba():
+        return why
+    if importlib.import_module("numba").config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set, but these kernels cannot run as Python"
+    return None
+
+
+def _problem_of_numba_cuda() -> str | None:
+    if why := _problem_of_importing_numba():
+        return why
+    if simulated():
+        return None
+    if not _installed("numba_cuda"):
+        return f"numba-cuda is not installed ({INSTALL_FOR_GPU})"
+    try:
+        available = importlib.import_module("numba.cuda").is_available()
+    except Exception as error:  # a numba-cuda for another Numba or another CUDA
+        return f"numba-cuda is installed but cannot be imported ({error})"
+    if not available:
+        return (
+            "numba-cuda is installed but finds no CUDA GPU (with NUMBA_ENABLE_CUDASIM=1 its "
+            "simulator runs small kernels without one)"
+        )
+    return None
+
+
+def _remark_on_numba_cuda() -> str:
+    return "in Numba's simulator" if simulated() else ""
+
+
+BACKENDS = {
+    entry.name: entry
+    for entry in (
+        Backend(
+            "cupy",
+            "cuda",
+            arrays=_cupy_arrays,
+            problem=_problem_of_cupy,
+            on_gpu=True,
+            tf32=True,
+            half_storage=True,
+            graphs=True,
+        ),
+        Backend("numba", "numba_cpu", problem=_problem_of_numba),
+        Backend(
+            "numba_cuda",
+            "numba_cuda",
+            arrays=_numba_cuda_arrays,
+            problem=_problem_of_numba_cuda,
+            on_gpu=True,
+            may_be_default=False,  # it is made to be read
+            remark=_remark_on_numba_cuda,
+        ),
+        Backend("numpy", half_storage=True),
+        Backend(
+            "emulator",
+            "cuda",
+            problem=host.problem,
+            tf32=True,
+            half_storage=True,
+            graphs=True,
+        ),
+    )
+}
+"""Name -> backend, the fastest first: the order in which "auto" looks for one that works."""
+
+
+def register(backend: Backend) -> Backend:
+    """Add a backend to the end of the table; returns it.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken, or is no name.
+    TypeError
+        If `backend` is no Backend.
+    """
+    if not isinstance(backend, Backend):
+        raise TypeError(f"register: expected a Backend, got a {type(backend).__name__}")
+    if not backend.name.isidentifier() or backend.name == "auto":
+        raise ValueError(f"register: {backend.name!r} cannot be a backend's name")
+    if backend.name in BACKENDS:
+        raise ValueError(f"register: there is already a backend named {backend.name!r}")
+    BACKENDS[backend.name] = backend
+    return backend
+
+
+def get(name: str) -> Backend:
+    """The backend of this name; a ValueError if there is none."""
+    if name not in BACKENDS:
+        raise ValueError(f"no backend is named {name!r}; there are {', '.join(BACKENDS)}")
+    return BACKENDS[name]
+
+
+def able_to(ability: str) -> list[str]:
+    """The names of the backends with an ability: "tf32", "half_storage" or "graphs"."""
+    return [name for name, backend in BACKENDS.items() if getattr(backend, ability)]

@@ -1,0 +1,72 @@
+"""When a fused operation may stand for modules: if it takes everything that they hold.
+
+Who fuses modules reads their weights and settings and passes the modules by. Whatever it does not
+read would be lost without a word. So it asks here first, and calls the modules one after the other
+if the answer is no.
+"""
+
+from minires import nn
+
+OF_EVERY_MODULE = {"training", "_buffers"}
+KNOWN = {
+    nn.Conv2d: {"weight", "bias", "stride", "padding"},
+    nn.BatchNorm2d: {"weight", "bias", "running_mean", "running_var", "momentum", "eps"},
+    nn.Identity: set(),
+    nn.ZeroPadShortcut: {"stride", "channels"},
+}
+"""Class -> the attributes that the fused operations understand."""
+
+
+def is_known(module: nn.Module) -> bool:
+    """Whether a call of `module` is its class's `forward` on the attributes in KNOWN, no more.
+
+    It is not if the class is another one, a subclass included, or if an attribute is not known: an
+    option that the class got later, or a `forward` of the instance.
+    """
+    known = KNOWN.get(type(module))
+    return known is not None and vars(module).keys() <= known | OF_EVERY_MODULE
+
+
+def takes_stem(conv: nn.Module, bn: nn.Module) -> bool:
+    """Whether `F.conv_norm_relu` computes relu(bn(conv(x))): a convolution without bias."""
+    return is_known(conv) and is_known(bn) and conv.bias is None
+
+
+def takes_block(
+    conv1: nn.Module, bn1: nn.Module, conv2: nn.Module, bn2: nn.Module, shortcut: nn.Module | None
+) -> bool:
+    """Whether `F.basic_block` computes the block of these parts.
+
+    Both convolutions have no bias and keep the size of the image, but for conv1's stride; both
+    batch norms have the same settings; the shortcut is none, or the identity, or option A's.
+    """
+    parts = (conv1, bn1, conv2, bn2) + (() if shortcut is None else (shortcut,))
+    if not all(map(is_known, parts)) or settings(bn1) != settings(bn2):
+        return False
+    (height, width, in_channels, channels), convs = conv1.weight.shape, (conv1, conv2)
+    down, across = _pair(conv1.stride)
+    return (
+        all(conv.bias is None for conv in convs)
+        and height % 2 == width % 2 == 1
+        and conv2.weight.shape[:2] == (height, width)
+        and all(_pair(conv.padding) == (height // 2, width // 2) for conv in convs)
+        and down == across
+        and _pair(conv2.stride) == (1, 1)
+        and (
+            shortcut is None
+            or (isinstance(shortcut, nn.Identity) and (down, in_channels) == (1, channels))
+            or (
+                isinstance(shortcut, nn.ZeroPadShortcut)
+                and (shortcut.stride, shortcut.channels) == (down, channels)
+            )
+        )
+    )
+
+
+def settings(bn: nn.BatchNorm2d) -> tuple[bool, float, float]:
+    """What both batch norms of a block must agree in, to be computed as one operation."""
+    return bn.training, bn.momentum, bn.eps
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return tuple(value) if isinstance(value, tuple | list) else (value, value)

@@ -35,13 +35,13 @@ def stored(op: str, x, **parameters) -> tuple[Tensor, ...]:
     x = as_tensor(x)
     if x.dtype.name not in HALF.values():
         return floats(op, x=x, **parameters)
-    parameters = floats(op, **parameters) if parameters else ()
-    if parameters and parameters[0].dtype != np.float32:
+    tensors = floats(op, **parameters) if parameters else ()
+    if tensors and tensors[0].dtype != np.float32:
         raise TypeError(
             f"{op}: x is {x.dtype}, so that all parameters must be float32, but they are "
-            f"{parameters[0].dtype}"
+            f"{tensors[0].dtype}"
         )
-    return x, *parameters
+    return x, *tensors
 
 
 def normalization(op: str, shape: tuple, training: bool, **per_channel) -> None:

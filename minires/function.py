@@ -6,7 +6,7 @@ The remembered Functions form the graph; `leaf_gradients` walks it from the loss
 """
 
 from contextlib import ContextDecorator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minires import backend
 from minires.fingerprint import fingerprint
@@ -19,7 +19,8 @@ class recording(ContextDecorator):
     """Inside, Functions are recorded for backward, or they are not; blocks of it may be nested."""
 
     def __init__(self, value: bool):
-        self._value, self._before = value, []  # one earlier value for each entry
+        self._value = value
+        self._before: list[bool] = []
 
     def __enter__(self) -> None:
         global _recording
@@ -64,7 +65,7 @@ class Function:
         Name and array module of the backend on which it computes, in both directions.
     """
 
-    Tensor: ClassVar[type]
+    Tensor: ClassVar[Any]
     """What a call returns. `minires/tensor.py` enters it here, since it stands above this file."""
 
     def __init__(self, op: str = "", /, **options):

@@ -12,6 +12,7 @@ https://arxiv.org/abs/1604.06174, section 4). PyTorch calls it activation checkp
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from minires import backend, nn
 from minires.cuda import graph
@@ -133,7 +134,7 @@ class Recomputed(Function):
         ]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]
         captured = self.random is None or graph.capturing()
-        draws = None if captured else backend.generator().bit_generator
+        draws: Any = None if captured else backend.generator().bit_generator
         random_before = None if draws is None else draws.state
         try:
             if draws is not None:

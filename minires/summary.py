@@ -84,8 +84,8 @@ class Summary:
     def blocks(self) -> list[Row]:
         """A row for each block instead of each layer, with the shape of its last."""
         found = []
-        for _, rows in groupby(self.rows, key=lambda row: row.block):
-            rows = list(rows)
+        for _, group in groupby(self.rows, key=lambda row: row.block):
+            rows = list(group)
             counts = ("parameters", "multiply_adds", "activation_bytes")
             totals = {count: sum(getattr(row, count) for row in rows) for count in counts}
             last = rows[-1]
@@ -156,7 +156,7 @@ def summarize(model: nn.Module, image_size: int, channels: int = 3) -> Summary:
         for module, attributes in before:
             module.training = False
             if "fused" in attributes:
-                module.fused = False
+                setattr(module, "fused", False)  # noqa: B010 (some modules have it, others not)
         with backend.use("numpy"), no_grad(), _noted(model) as rows:
             model(Tensor(image))
     finally:
@@ -170,7 +170,9 @@ def summarize(model: nn.Module, image_size: int, channels: int = 3) -> Summary:
 def _noted(model: nn.Module) -> Iterator[list[Row]]:
     """Inside, a row is added for each layer and operation of `model` that computes something."""
     names = {id(module): name for name, module in model.named_modules()}
-    rows, running, counted = [], [], set()
+    rows: list[Row] = []
+    running: list[tuple[nn.Module, int]] = []  # with how many rows there were before its call
+    counted: set[int] = set()
 
     def enter(module, inputs) -> None:
         running.append((module, len(rows)))

@@ -7,6 +7,8 @@
 array([2., 4., 6.], dtype=float32)
 """
 
+from typing import Any
+
 import numpy as np
 
 from minires import backend, operators
@@ -58,7 +60,7 @@ class Tensor:
                 f"indices need no gradient)"
             )
         self.requires_grad = bool(requires_grad) or grad_fn is not None
-        self.grad = None
+        self.grad: Any = None
         self.grad_fn = grad_fn
 
     # What it is

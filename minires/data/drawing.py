@@ -72,17 +72,18 @@ def surface(draws: Draws, colour: np.ndarray, x: np.ndarray, y: np.ndarray) -> n
 
 
 def far_colour(draws: Draws, other: np.ndarray, candidates: int) -> np.ndarray:
-    """Of so many, the one farthest from the colour `other`, so that a shape is rarely invisible."""
-    best, farthest = None, None
-    for _ in range(candidates):
+    """The farthest of some random colours from `other`, so that a shape is rarely invisible."""
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
         colour = draws.uniform(0, 1, 3)
-        gap = colour - other
-        gap = (gap * gap)[:, :1] + (gap * gap)[:, 1:2] + (gap * gap)[:, 2:]
-        if best is None:
-            best, farthest = colour, gap
-        else:
-            best = np.where(gap > farthest, colour, best)
-            farthest = np.maximum(gap, farthest)
+        square = (colour - other) * (colour - other)
+        return colour, square[:, :1] + square[:, 1:2] + square[:, 2:]
+
+    best, farthest = draw()
+    for _ in range(candidates - 1):
+        colour, distance = draw()
+        best = np.where(distance > farthest, colour, best)
+        farthest = np.maximum(distance, farthest)
     return best
 
 

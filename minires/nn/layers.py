@@ -1,6 +1,7 @@
 """The layers, each a thin owner of parameters around a function of `minires.functional`."""
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,9 @@ class BatchNorm2d(Module):
     weight and bias (C,) are the scale gamma = 1 and the shift beta = 0 at the start; the buffers
     running_mean = 0 and running_var = 1 follow the batches with `momentum`.
     """
+
+    running_mean: Any
+    running_var: Any
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()

@@ -3,6 +3,8 @@
 Calling a Function computes y from its inputs and, if any of them requires a gradient, remembers
 what the chain rule will need: who made each input (`parents`) and what the kernel saved (`saved`).
 The remembered Functions form the graph; `leaf_gradients` walks it from the loss to the leaves.
+
+See docs/decisions/autodiff.md, "Functions hold Functions".
 """
 
 from contextlib import ContextDecorator

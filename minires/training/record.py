@@ -18,7 +18,7 @@ COLUMNS = (
     "seconds",
     "images_per_second",
 )
-"""Of metrics.csv. Accuracies are 0 to 1; seconds and images per second are of training alone,
+"""Columns of metrics.csv. Accuracies are 0 to 1; seconds and images per second are of training,
 without the evaluation after the epoch."""
 
 

@@ -24,7 +24,7 @@ from minires.training.weights import read_arrays, write_arrays
 
 CHECKPOINT = "checkpoint"
 MAY_CHANGE = ("out", "weights")
-"""From a run to its resumption: where files lie; what the weights are is looked at by itself."""
+"""Settings that may differ when a run is resumed: where files lie. The weights are compared."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class DetectionConfig:
     out : str
         Directory for the checkpoint.
     seed : int
-        Of the head's initial weights, the order of the scenes and their flips; the scenes
+        Seed of the head's initial weights, the order of the scenes and their flips; the scenes
         themselves are always the same.
     epochs, batch_size, train_size, test_size, image_size : int
     lr, momentum, weight_decay : float
-        Of SGD; `lr` is divided by 10 after 2/3 and 8/9 of the run.
+        Settings of SGD; `lr` is divided by 10 after 2/3 and 8/9 of the run.
     warm_up : int
         Iterations with a tenth of `lr` at the beginning, at most a tenth of the run.
     flip : bool

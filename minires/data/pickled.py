@@ -5,8 +5,6 @@ All names pass `Unpickler.find_class`, so allowing few of them makes a pickle ha
 (https://docs.python.org/3/library/pickle.html#restricting-globals). Five are needed to pickle an
 array. They lead not to NumPy, which would believe any size and flag that a pickle claims, but to
 stand-ins that keep what they are given until `integers` checks it.
-
-See docs/decisions/models_and_data.md, "Pickles of integers".
 """
 
 import io

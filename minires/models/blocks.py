@@ -1,7 +1,4 @@
-"""What the ResNets for CIFAR and for ImageNet are both made of: blocks, and their shortcuts.
-
-See docs/decisions/training.md, "How many blocks to recompute".
-"""
+"""What the ResNets for CIFAR and for ImageNet are both made of: blocks, and their shortcuts."""
 
 from collections.abc import Sequence
 from math import ceil, sqrt
@@ -26,7 +23,7 @@ def make_shortcut(
         1x1 convolution and batch norm; "C" projects around every block; "none" makes a plain net
         (He et al. 2015, sections 3.3 and 4.1).
     in_channels, out_channels, stride : int
-        Sizes of the block.
+        The block's channels and stride.
 
     Returns
     -------

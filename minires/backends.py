@@ -9,7 +9,7 @@
 Who wants to know something of a backend asks its entry. A new backend is an entry and its kernel
 files; `register` adds one from outside:
 
->>> register(Backend("mine", kernel_file="mine", package="my_kernels"))  # my_kernels/relu/mine.py, ...
+>>> register(Backend("mine", kernel_file="mine", package="my_kernels"))  # my_kernels/relu/mine.py
 
 Nothing of a backend is imported before its entry is asked.
 """

@@ -8,6 +8,7 @@ from minires.cuda import PRECISIONS
 from minires.paper.setting import BUDGETS, Setting
 
 OUT = "runs/reproduce"
+LISTING = "the experiments and the budgets"
 
 
 def reproduce(
@@ -43,20 +44,33 @@ def reproduce(
     reproduce(name, setting, " ".join(map(str, words)), dask)
 
 
+def _listing() -> str:
+    """The experiments and the budgets, for the help text."""
+    experiments = {name: paper.load(name) for name in paper.NAMES}
+    lines = [f"  {name:<14}{module.TITLE}" for name, module in experiments.items()]
+    budgets = [f"  {name:<14}{budget.meaning}" for name, budget in BUDGETS.items()]
+    own = ", ".join(name for name, module in experiments.items() if hasattr(module, "BUDGETS"))
+    budgets.append(f"  ({own} have their own, and say so)")
+    return "\n".join(["experiments:", *lines, "", "budgets:", *budgets])
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Ends with the listing; experiments are imported when help is asked for, not before."""
+
+    def add_text(self, text: str | None) -> None:
+        super().add_text(_listing() if text == LISTING else text)
+
+
 def add(commands) -> None:
     """The command's options."""
-    lines = "\n".join(f"  {name:<14}{paper.load(name).TITLE}" for name in paper.NAMES)
-    budgets = "\n".join(f"  {name:<14}{budget.meaning}" for name, budget in BUDGETS.items())
-    own = [name for name in paper.NAMES if hasattr(paper.load(name), "BUDGETS")]
-    budgets += f"\n  ({', '.join(own)} have their own, and say so)"
     p = commands.add_parser(
         "reproduce",
         help="a table or figure of the paper",
         description="Run an experiment of the paper: train its networks, measure, write "
         "OUT/NAME.json and OUT/NAME.png. Repeated, it goes on where it was stopped; what one "
         "experiment has trained, another under the same OUT uses.",
-        epilog=f"experiments:\n{lines}\n\nbudgets:\n{budgets}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=LISTING,
+        formatter_class=_Help,
         argument_default=argparse.SUPPRESS,  # to know what was given
     )
     p.set_defaults(command=reproduce, model=None, seeds=None, out=None, dask=None, download=True)

@@ -1,6 +1,8 @@
 """The command line: every promise of the README about `minires train | eval | info`."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -142,3 +144,12 @@ def test_weights_of_another_network_are_refused(tmp_path, capsys):
     options = ["--model", "resnet14", "--weights", weights]
     status, _, err = run(capsys, "eval", *options)
     assert status == 1 and "missing layer1.1.bn1.bias" in err
+
+
+def test_a_command_imports_the_laboratory_only_when_it_needs_it():
+    program = (
+        "import sys; from minires.cli import main; main(['info']); "
+        "print([m for m in sys.modules if m.startswith(('minires.benchmarks', 'minires.paper.'))])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "['minires.paper.setting']"

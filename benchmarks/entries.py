@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
-from minires import backend, cuda, models
+from minires import backend, cuda, extensions, models
 
 CLASSES, SIZE = 10, 32
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
@@ -77,6 +77,8 @@ class Entry:
         Where PyTorch computes: ``"cpu"`` or ``"cuda"``. A backend of minires has its own place.
     image_size : int
         Pixels a side.
+    imports : tuple of str
+        Modules that register the network or the backend.
     """
 
     model: str
@@ -88,6 +90,7 @@ class Entry:
     recompute: bool = False
     device: str = "cpu"
     image_size: int = SIZE
+    imports: tuple[str, ...] = ()
 
     @property
     def way(self) -> Way | None:
@@ -140,7 +143,9 @@ class Entry:
         ------
         ValueError, BackendUnavailable
         """
-        models.check_image_size(self.model, self.image_size)
+        extensions.load(self.imports)
+        network = models.get(self.model)
+        network.check_image_size(self.image_size)
         if self.is_torch:
             self._check_torch()
             return
@@ -152,7 +157,7 @@ class Entry:
                 f"{self.engine}"
             )
         if self.recompute:
-            models.check_recompute(self.model)
+            network.check_option("recompute")
         with backend.use(self.engine):
             before = cuda.set_precision("auto")
             try:
@@ -161,8 +166,7 @@ class Entry:
                 cuda.set_precision(before)
 
     def _check_torch(self) -> None:
-        kind, _ = models.parse_name(self.model)
-        if models.is_for_imagenet(self.model) or kind == "vgg":
+        if models.get(self.model).make is not models.CifarResNet:
             raise ValueError(
                 f"PyTorch is timed with the resnets and plain nets for CIFAR, not with {self.model}"
             )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from minires import extensions
 from minires.benchmarks.entries import Entry
 from minires.benchmarks.memory import forget_peak, resident_bytes
 from minires.benchmarks.minires_step import MiniresStep
@@ -84,6 +85,7 @@ class Result:
 
 def prepare(entry: Entry) -> Step:
     """The step of an entry, ready to `start`; imports what it needs."""
+    extensions.load(entry.imports)
     if not entry.is_torch:
         return MiniresStep(entry)
     from minires.benchmarks.torch_step import TorchStep

@@ -2,7 +2,7 @@
 
 import torch
 
-from minires import backend, models
+from minires import backend
 from minires.benchmarks.clocks import Clock, TorchClock
 from minires.benchmarks.entries import SGD, Entry
 from minires.benchmarks.steps import Step, batch_of, initial_model
@@ -81,9 +81,8 @@ class TorchStep(Step):
 
 def _network(entry: Entry) -> TorchResNet:
     """The same network with the same weights."""
-    kind, depth = models.parse_name(entry.model)
-    network = TorchResNet((depth - 2) // 6, residual=kind == "resnet")
     with backend.use("numpy"):
-        state = to_torch_state_dict(initial_model(entry).state_dict())
+        model = initial_model(entry)
+    network, state = TorchResNet.like(model), to_torch_state_dict(model.state_dict())
     network.load_state_dict({k: torch.tensor(v) for k, v in state.items()}, strict=False)
     return network

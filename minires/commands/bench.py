@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from minires import backend
-from minires.commands.options import DEFAULTS, count
+from minires import backend, extensions
+from minires.commands.options import DEFAULTS, count, import_option
 from minires.cuda import PRECISIONS
 from minires.kernels import ladders
 
@@ -16,9 +16,11 @@ def bench(
     backend_names: list[str],
     ladder: str | None,
     account: str | None,
+    imports: list[str] | None,
     **how,
 ) -> None:
     """minires bench: a race of training steps; or the table of a ladder, or of an account."""
+    own = extensions.load(imports or ())
     if ladder is not None:
         from minires.benchmarks.ladder import ladder_table
 
@@ -30,13 +32,14 @@ def bench(
             for name in dict.fromkeys(backend_names):
                 print(account_table(account, size, name))
     else:
-        _race(model, batch_size, backend_names, **how)
+        _race(model, batch_size, backend_names, own, **how)
 
 
 def _race(
     model: list[str],
     batch_size: list[int],
     backend_names: list[str],
+    own: tuple[str, ...],
     threads: list[int],
     precision: list[str],
     graph: bool,
@@ -63,13 +66,14 @@ def _race(
         (False, True) if recompute else (False,),
         (WAYS if on_gpu else CPU_WAYS) if against == "torch" else (),
         device="cuda" if on_gpu else "cpu",
+        imports=own,
     )
     words = ["--model", *model, "--batch-size", *batch_size, "--backend", *backend_names]
     words += ["--threads", *threads] + ["--against", against] * (against is not None)
     words += ["--precision", *precision] * (precision != ["auto"])
     words += ["--graph"] * graph + ["--recompute"] * recompute
     words += ["--rounds", how["rounds"], "--steps", how["steps"]]
-    words += ["--per-op"] * how["per_operation"]
+    words += ["--per-op"] * how["per_operation"] + [w for name in own for w in ("--import", name)]
     names = [*model, *(f"batch{size}" for size in batch_size), *backend_names]
     place = Path(out or "-".join(["runs/bench", *names, *filter(None, [against])]))
     place.parent.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
@@ -106,8 +110,8 @@ def add(commands) -> None:
         dest="backend_names",
         nargs="+",
         default=auto,
-        choices=("auto", *backend.BACKENDS),
-        help="auto: the fastest that works here",
+        metavar="NAME",
+        help=f"{', '.join(backend.BACKENDS)}, or auto: the fastest that works here",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     p.add_argument(
@@ -139,6 +143,7 @@ def add(commands) -> None:
         action="store_true",
         help="also the time of each operation",
     )
+    import_option(p)
     p.add_argument("--out", metavar="PATH", help="of the results, without .json and .png")
     p.add_argument(
         "--ladder",

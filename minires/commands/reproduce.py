@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from minires import backend, data, paper
+from minires import backend, data, extensions, paper
+from minires.commands.options import import_option
 from minires.cuda import PRECISIONS
 from minires.paper.setting import BUDGETS, Setting
 
@@ -24,6 +25,8 @@ def reproduce(
     """Train what is missing, measure, write JSON and figure, print the table."""
     from minires.paper.report import reproduce
 
+    if "imports" in options:
+        options["imports"] = extensions.load(options["imports"])
     experiment = paper.load(name)
     setting = Setting(
         budget,
@@ -39,7 +42,10 @@ def reproduce(
     words += ["--model", *model] if model else []
     words += ["--seeds", seeds] if seeds is not None else []
     for option, value in options.items():
-        words += [f"--{option.replace('_', '-')}", *([] if value is True else [value])]
+        if option == "imports":
+            words += [word for module in value for word in ("--import", module)]
+        else:
+            words += [f"--{option.replace('_', '-')}", *([] if value is True else [value])]
     words += ["--out", out] if out else []
     reproduce(name, setting, " ".join(map(str, words)), dask)
 
@@ -83,11 +89,16 @@ def add(commands) -> None:
     )
     p.add_argument("--model", nargs="+", metavar="MODEL", help="these networks instead")
     p.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N - 1 of each network")
-    p.add_argument("--dataset", choices=data.NAMES, help="auto, as of minires train; smoke: shapes")
+    p.add_argument(
+        "--dataset",
+        metavar="DATASET",
+        help=f"{', '.join(data.names())} (auto, as of minires train; smoke: shapes)",
+    )
     p.add_argument("--data-dir", metavar="DIR", help="where CIFAR lies, or is downloaded to")
     p.add_argument("--no-download", dest="download", action="store_false", help="never download")
     p.add_argument("--batch-size", type=int, metavar="N", help="images")
-    p.add_argument("--backend", choices=("auto", *backend.BACKENDS))
+    p.add_argument("--backend", metavar="BACKEND", help=f"auto, {', '.join(backend.BACKENDS)}")
+    import_option(p)
     p.add_argument("--precision", choices=PRECISIONS)
     p.add_argument(
         "--recompute",

@@ -52,7 +52,7 @@ class TestSize:
     def test_depth_counts_the_weighted_layers(self, name):
         net = models.build(name, num_classes=3)
         weights = [n for n, p in net.named_parameters() if p.ndim > 1 and "downsample" not in n]
-        assert len(weights) == net.depth == models.parse_name(name)[1]
+        assert len(weights) == net.depth == models.get(name).depth
 
     def test_the_stride_of_a_bottleneck_moves_no_parameter(self):
         paper, other = (models.build("resnet50", stride_in_3x3=where) for where in (False, True))
@@ -92,7 +92,7 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "options", "message"),
         [
-            ("plain34", {"shortcut": "A"}, "plain34 is a plain net"),
+            ("plain34", {"shortcut": "A"}, "plain34 has no shortcuts"),
             ("vgg16", {"shortcut": "B"}, "vgg16 has no shortcuts"),
             ("resnet18", {"shortcut": "D"}, "shortcut must be A, B, C or none"),
             ("resnet50", {"shortcut": "D"}, "shortcut must be A, B, C or none"),

@@ -58,7 +58,7 @@ def test_auto_falls_back_to_shapes_and_says_so(tmp_path, monkeypatch, capsys):
     def unreachable(*arguments, **options):
         raise data.DataError("the server cannot be reached")
 
-    monkeypatch.setattr(data, "load_cifar10", unreachable)
+    monkeypatch.setattr(data.cifar, "load_cifar10", unreachable)
     _, test, note = data.load("auto", tmp_path)
     assert test.name == "shapes" and "could not be downloaded" in note
     _, test, note = data.load("auto", tmp_path, download=False)

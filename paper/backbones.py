@@ -134,7 +134,7 @@ def _trained(setting: Setting, run) -> DetectionTrainer:
 
 
 def _means(precisions: np.ndarray) -> list[float]:
-    """Of each seed; a class without objects does not count."""
+    """The mean precision of each seed; a class without objects does not count."""
     return [float(np.nanmean(own)) for own in precisions]
 
 

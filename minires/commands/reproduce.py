@@ -104,7 +104,7 @@ def add(commands) -> None:
         "--recompute",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="train with gradient checkpointing, see minires train",
+        help="keep less and compute it again in backward, see minires train",
     )
     p.add_argument("--out", metavar="DIR", help=f"of results and networks ({OUT}-BUDGET)")
     p.add_argument(

@@ -1,4 +1,7 @@
-"""Batches: shuffled, augmented, normalised, on the current backend, reproducible from a seed."""
+"""Batches: shuffled, augmented, normalised, on the current backend, reproducible from a seed.
+
+See docs/decisions/training.md, "Same bits".
+"""
 
 from collections.abc import Iterator
 from math import ceil
@@ -96,7 +99,7 @@ class Loader:
             yield Tensor(self._input(chosen, epoch, batch)), self.labels[chosen]
 
     def order(self, epoch: int) -> np.ndarray:
-        """Which images come in this epoch, one after the other: int64, on the host."""
+        """The images of this epoch, in their order: int64, on the host."""
         order = np.arange(len(self.dataset))
         if self.shuffle:
             self._generator(epoch).shuffle(order)

@@ -1,4 +1,7 @@
-"""Batches that the device itself chooses, by tables of what the host drew for a whole epoch."""
+"""Batches that the device itself chooses, by tables of what the host drew for a whole epoch.
+
+See docs/decisions/models_and_data.md, "Data on the device".
+"""
 
 import numpy as np
 

@@ -92,9 +92,9 @@ class ImageNetResNet(nn.Module):
     shortcut : str
         "B" (the paper's choice from 50 layers on), "A", "C", or "none" for a plain net.
     fused : bool, optional
-        Of stem and basic blocks, see `minires.models.blocks.BasicBlock`.
+        Whether stem and basic blocks are fused, see `minires.models.blocks.BasicBlock`.
     stride_in_3x3 : bool
-        Of bottlenecks, see `Bottleneck`: True for torchvision's weights.
+        Where bottlenecks subsample, see `Bottleneck`: True for torchvision's weights.
     recompute : bool
         See `minires.models.CifarResNet`.
 

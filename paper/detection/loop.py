@@ -23,7 +23,7 @@ from minires.training.settings import Settings
 from minires.training.weights import read_arrays
 
 PARTS = ("objectness", "classes", "boxes")
-"""Of the loss."""
+"""The parts of the loss."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class DetectionConfig(Settings):
     out : str
         Directory for the checkpoint, config.json and metrics.csv.
     seed : int
-        Of the head's initial weights, the order of the scenes and their flips; the scenes
+        Seed of the head's initial weights, the order of the scenes and their flips; the scenes
         themselves are always the same.
     epochs, batch_size, train_size, test_size, image_size : int
     lr, momentum, weight_decay : float
-        Of SGD; `lr` is divided by 10 after 2/3 and 8/9 of the run.
+        Settings of SGD; `lr` is divided by 10 after 2/3 and 8/9 of the run.
     warm_up : int
         Iterations with a tenth of `lr` at the beginning, at most a tenth of the run.
     flip : bool

@@ -128,7 +128,7 @@ def test_a_power_of_two_as_scale_changes_no_bit_of_a_float32_step(name, method):
 
 @pytest.mark.parametrize("name", ENDS)
 def test_without_a_scale_small_gradients_are_lost_in_float16(name):
-    """Whose smallest number is 6e-8; the weight's gradient is that of a loss of weight 1e-6."""
+    """float16's smallest number is 6e-8; this gradient is that of a loss of weight 1e-6."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 6, 6, 3)).astype(np.float16)
     w = (rng.standard_normal((3, 3, 3, 16)) * 0.2).astype(np.float32)
@@ -147,7 +147,7 @@ def test_without_a_scale_small_gradients_are_lost_in_float16(name):
 
 @cache
 def losses(precision: str, steps: int = 12) -> np.ndarray:
-    """Of a ResNet-8 that learns shapes on the emulator, from the same start."""
+    """Losses of a ResNet-8 that learns shapes on the emulator, always from the same start."""
     mr.seed(0)
     backend.set_precision(precision)
     train, _ = load_shapes(96, 1, image_size=8)

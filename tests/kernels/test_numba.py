@@ -27,7 +27,7 @@ def test_backward_is_the_gradient(case):
 
 @pytest.mark.parametrize(("x", "kernel", "channels", "stride", "padding"), CONVOLUTIONS)
 def test_float32_convolution_keeps_its_error_bound(x, kernel, channels, stride, padding):
-    """Of y and of both gradients: terms x eps x the sum of the products' magnitudes."""
+    """The bound of y and both gradients is terms x eps x the sum of the products' magnitudes."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal(x).astype(np.float32)
     w = rng.standard_normal((*kernel, x.shape[3], channels)).astype(np.float32)

@@ -180,7 +180,7 @@ def test_the_engine_planted_unchanged_passes(tmp_path):
 
 
 def run_the_engines_tests(folder: Path, right: str, wrong: str) -> tuple[int, str]:
-    """In a copy of the project with `right` replaced by `wrong` in function.py."""
+    """Run them in a copy of the project with `right` replaced by `wrong` in function.py."""
     root = Path(__file__).parents[2]
     for part, place in (("minires", ""), ("tests", ""), ("kernels", "minires")):
         shutil.copytree(root / part, folder / place / part, copy_function=shutil.copyfile)

@@ -83,7 +83,7 @@ class Counts(ctypes.Structure):
     loads, stores : int
         Requests: what the lanes of a warp ask for together, by one instruction.
     bytes_loaded, bytes_stored : int
-        That threads asked for.
+        Bytes that threads asked for.
     sectors_loaded, sectors_stored : int
         Pieces of 32 bytes that the requests touch: what a GPU moves between its caches.
     distinct_loaded, distinct_stored : int

@@ -42,7 +42,7 @@ class Metrics:
         self.reset(loss_sum, correct, count)
 
     def reset(self, loss_sum: float = 0.0, correct: int = 0, count: int = 0) -> None:
-        """Begin anew, or where `state` says."""
+        """Start again from zero, or from `state`."""
         self.loss_sum[...], self.correct[...] = loss_sum, correct
         self.count = count
 

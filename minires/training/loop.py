@@ -35,7 +35,7 @@ class Trainer(Run):
     best : float
         The best test accuracy after an epoch, 0 to 1.
     metrics : Metrics
-        Of the epoch so far.
+        Sums of loss and accuracy in the epoch so far.
     graphed : GraphedSteps or None
         What takes the steps on full batches, if they are replayed as a graph.
     """

@@ -49,6 +49,8 @@ setup(
             "numba-cuda[cu13]>=0.30; platform_system == 'Linux'",
             "ml_dtypes>=0.5",
             "distributed>=2024.8",
+            "ruff>=0.17,<0.18",  # another may format in another way
+            "mypy>=2.4",
         ],
         "dask": ["distributed>=2024.8"],
         "parity": ["torch==2.13.0"],

@@ -21,6 +21,7 @@ import numpy as np
 
 from minires import backend, cuda, models, optim
 from minires import functional as F
+from minires.benchmarks.entries import SGD
 from minires.cuda.signature import DTYPES
 from minires.data import Dataset, Loader, Normalization
 from minires.training.evaluate import Metrics
@@ -181,7 +182,7 @@ class _Step:
         normalization = Normalization.make("per-pixel", images)
         self.batches = iter(Loader(dataset, normalization, batch_size, shuffle=True, augment=True))
         self.model = models.build(model_name, CLASSES, fused=fused)
-        self.sgd = optim.SGD(self.model, lr=0.1)
+        self.sgd = optim.SGD(self.model, **SGD)
         self.metrics = Metrics()
 
     def run(self, account: Account) -> None:
@@ -237,7 +238,7 @@ def account_table(model_name: str, batch_size: int = 128, engine: str = "auto") 
     plain = account(model_name, batch_size, engine, fused=False)
     accounts = [found] if plain.kernels == found.kernels else [found, plain]
     moved = {name: traffic.moved for one in accounts for name, traffic in one.kernels.items()}
-    largest_first = sorted(moved, key=moved.get, reverse=True)
+    largest_first = sorted(moved, key=lambda name: moved[name], reverse=True)
     columns = f"{'launches':>12}{'MB read':>10}{'written':>10}"
     lines = [
         f"A training step of {model_name}, {batch_size} images, float32, backend {found.backend}; "

@@ -1,6 +1,6 @@
 """Where a training step's time goes on a GPU: kernel by kernel, in time and in bytes.
 
-    python benchmarks/gpu_kernels.py --network resnet20 --batch 128 --precision tf32
+    python benchmarks/gpu_kernels.py --model resnet20 --batch-size 128 --precision tf32
 
 takes one step between the profiler's start and stop: what `measured` has ncu look at.
 """
@@ -15,14 +15,16 @@ import signal
 import statistics
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from gpu_contestants import Ours, Torchs, batch_of, release
 
 from minires import backend, cuda
+from minires.benchmarks.clocks import Clock
+from minires.benchmarks.entries import Entry
+from minires.benchmarks.memory import release_gpu
+from minires.benchmarks.race import prepare
 
 READ, WRITTEN = "dram__bytes_read.sum", "dram__bytes_write.sum"
 TIME = "gpu__time_duration.sum"  # nanoseconds
@@ -39,35 +41,36 @@ extern "C" __global__ void spin(long long nanoseconds) {
 """
 
 
-def by_kernel(engine: str, network: str, batch: int, size: int, precision: str) -> dict:
-    """Of a plain step of ours: each kernel's milliseconds, launches, bytes.
+def by_kernel(entry: Entry) -> dict:
+    """Each kernel's milliseconds, launches and bytes in a step of minires, not as a graph.
 
     Times are between two events around a launch, less what lies between two events around nothing,
     medians over STEPS steps. Launches wait in the queue behind a kernel that only waits: otherwise
     the GPU would wait for the host between the events. Bytes are those that the launches state.
     Kernels are named by their file and their name there, as in `minires bench --account`.
     """
-    release()
-    ours = Ours(engine, network, *batch_of(size, batch), precision, graphed=False)
-    rounds = []
-    for _ in range(STEPS if backend.xp() is not np else 2):
-        spans = []
+    release_gpu()
+    step = prepare(entry)
+    step.start()
+    clock, rounds = step.clock, []
+    for _ in range(STEPS if entry.on_gpu else 2):
+        spans: list[tuple] = []
 
         def timed(launch, spans=spans):
             if len(spans) % AHEAD == 0:
                 _keep_busy()
-            begin = _now()
+            begin = clock.now()
             launch.run()
-            spans.append((launch, begin, _now()))
+            spans.append((launch, begin, clock.now()))
             return True
 
         with cuda.watch(timed):
-            ours.steps(1)
-        nothing = _around_nothing()
-        found = defaultdict(lambda: {"ms": 0.0, "launches": 0, "bytes": 0})
+            step.seconds(1)
+        nothing = _around_nothing(clock)
+        found: dict[str, dict] = defaultdict(lambda: {"ms": 0.0, "launches": 0, "bytes": 0})
         for launch, begin, end in spans:
             row = found[f"{launch.module.name} {launch.instance.partition('<')[0]}"]
-            row["ms"] += 1e3 * max(0.0, _seconds_between(begin, end) - nothing)
+            row["ms"] += 1e3 * max(0.0, clock.seconds(begin, end) - nothing)
             row["launches"] += 1
             row["bytes"] += sum(launch.bytes_moved())
         rounds.append(found)
@@ -75,6 +78,13 @@ def by_kernel(engine: str, network: str, batch: int, size: int, precision: str) 
     for name, row in rows.items():
         row["ms"] = statistics.median(found[name]["ms"] for found in rounds)
     return dict(sorted(rows.items(), key=lambda item: -item[1]["ms"]))
+
+
+def _around_nothing(clock: Clock, times: int = 64) -> float:
+    """Seconds between two moments with nothing between them."""
+    _keep_busy()
+    pairs = [(clock.now(), clock.now()) for _ in range(times)]
+    return statistics.median(clock.seconds(*pair) for pair in pairs)
 
 
 def _keep_busy(nanoseconds: int = 40_000_000) -> None:
@@ -85,45 +95,17 @@ def _keep_busy(nanoseconds: int = 40_000_000) -> None:
         cupy.RawKernel(SPIN, "spin")((1,), (1,), (np.int64(nanoseconds),))
 
 
-def _around_nothing(times: int = 64) -> float:
-    """Seconds between two events with nothing between them."""
-    _keep_busy()
-    pairs = [(_now(), _now()) for _ in range(times)]
-    return statistics.median(_seconds_between(*pair) for pair in pairs)
-
-
-def _now():
-    """A moment on the GPU's clock; without a GPU on the host's."""
-    if backend.xp() is np:
-        return time.perf_counter()
-    import cupy
-
-    event = cupy.cuda.Event()
-    event.record()
-    return event
-
-
-def _seconds_between(begin, end) -> float:
-    if backend.xp() is np:
-        return end - begin
-    import cupy
-
-    end.synchronize()
-    return cupy.cuda.get_elapsed_time(begin, end) / 1e3
-
-
-def torchs_by_kernel(network: str, batch: int, size: int, way: str, most: int = 20) -> dict:
-    """Of a step of PyTorch: milliseconds and launches of its costliest kernels, by its profiler."""
+def torchs_by_kernel(entry: Entry, most: int = 20) -> dict:
+    """Milliseconds and launches of the costliest kernels in a step of PyTorch, by its profiler."""
     from torch.profiler import ProfilerActivity, profile
 
-    release()
-    contestant = Torchs(network, *batch_of(size, batch), way)
-    on_gpu = contestant.device == "cuda"
-    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as seen:
-        contestant.steps(STEPS)
-        if on_gpu:
-            contestant.torch.cuda.synchronize()
-    key = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    release_gpu()
+    step = prepare(entry)
+    step.start()
+    activity = ProfilerActivity.CUDA if entry.on_gpu else ProfilerActivity.CPU
+    with profile(activities=[activity]) as seen:
+        step.seconds(STEPS)
+    key = "self_device_time_total" if entry.on_gpu else "self_cpu_time_total"
     events = [event for event in seen.key_averages() if getattr(event, key) > 0]
     events.sort(key=lambda event: -getattr(event, key))
     rows = {
@@ -139,13 +121,13 @@ def torchs_by_kernel(network: str, batch: int, size: int, way: str, most: int = 
     return kept
 
 
-def measured(arguments: list[str], log: Path, flush: bool, seconds: float) -> dict:
+def measured(entry: Entry, log: Path, flush: bool, seconds: float) -> dict:
     """Bytes that a step moves between memory and the GPU, and each kernel's time, by ncu.
 
     Parameters
     ----------
-    arguments : list of str
-        Of this file: which step.
+    entry : Entry
+        On a GPU.
     log : Path
         Where ncu's own table goes.
     flush : bool
@@ -153,7 +135,7 @@ def measured(arguments: list[str], log: Path, flush: bool, seconds: float) -> di
     seconds : float
         After which it is given up.
     """
-    release()
+    release_gpu()
     folders = ["/usr/local/cuda/bin", *sorted(glob.glob("/opt/nvidia/nsight-compute/*"))]
     ncu = shutil.which("ncu", path=os.pathsep.join([os.environ.get("PATH", ""), *folders]))
     if ncu is None:
@@ -162,7 +144,9 @@ def measured(arguments: list[str], log: Path, flush: bool, seconds: float) -> di
     command += ["--cache-control", "all" if flush else "none", "--target-processes", "all"]
     command += ["--metrics", f"{READ},{WRITTEN},{TIME}", "--csv", "--page", "raw"]
     command += ["--print-units", "base", "--force-overwrite", "--log-file", str(log)]
-    command += [sys.executable, __file__, *arguments]
+    command += [sys.executable, "-m", "minires.benchmarks.gpu_kernels"]
+    command += ["--model", entry.model, "--batch-size", str(entry.batch_size)]
+    command += ["--engine", entry.engine, "--precision", entry.precision]
     # In a process group of its own, since what ncu starts must end with it.
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0
@@ -221,7 +205,7 @@ def _without_arguments(name: str) -> str:
 
 def total(rows: list[dict]) -> dict:
     """Launches, bytes, milliseconds; by kernel, too, the costliest first."""
-    kernels = defaultdict(lambda: {"launches": 0, "bytes": 0.0, "ms": 0.0})
+    kernels: dict[str, dict] = defaultdict(lambda: {"launches": 0, "bytes": 0.0, "ms": 0.0})
     for row in rows:
         for kernel in (kernels[row["kernel"]], kernels[""]):
             kernel["launches"] += 1
@@ -231,15 +215,16 @@ def total(rows: list[dict]) -> dict:
     return whole | {"kernels": dict(sorted(kernels.items(), key=lambda item: -item[1]["ms"]))}
 
 
-def counted(engine: str, network: str, batch: int, size: int, precision: str) -> dict:
+def counted(entry: Entry) -> dict:
     """What `measured` says, as the emulator counts it: every sector once a launch, no times."""
-    ours = Ours(engine, network, *batch_of(size, batch), precision, graphed=False)
+    step = prepare(entry)
+    step.start()
     whole = {"launches": 0, "bytes": 0}
 
     def count(launch: cuda.Launch) -> bool:
         # SGD reaches its arrays by their addresses in a table.
-        by_address = [array for p in ours.sgd.params for array in (p.data, p.grad)]
-        by_address += ours.sgd.velocities
+        by_address = [array for p in step.sgd.params for array in (p.data, p.grad)]
+        by_address += step.sgd.velocities
         is_sgd = launch.module.name.startswith("sgd")
         with cuda.count(*by_address * is_sgd) as counts:
             launch.run()
@@ -248,30 +233,31 @@ def counted(engine: str, network: str, batch: int, size: int, precision: str) ->
         return True
 
     with cuda.watch(count):
-        ours.step()
+        step.seconds(1)
     return whole
 
 
 def main() -> None:
     """One step, seen by a profiler."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--network", required=True)
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--precision", default="tf32", help="of minires")
-    parser.add_argument("--torch", default="", help="a way of PyTorch instead")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--engine", default="cupy", help="or 'torch WAY'")
+    parser.add_argument("--precision", default="auto", help="of minires")
     options = parser.parse_args()
-    from cupy.cuda import Device
     from cupyx.profiler import profile
 
-    x, labels = batch_of(32, options.batch)
-    if options.torch:
-        contestant = Torchs(options.network, x, labels, options.torch)
-    else:
-        contestant = Ours("cupy", options.network, x, labels, options.precision, graphed=False)
-    contestant.seconds(2)  # ends synchronised
+    entry = Entry(
+        options.model,
+        options.batch_size,
+        options.engine,
+        precision=options.precision,
+        device="cuda",
+    )
+    step = prepare(entry)
+    step.start()  # ends when the GPU has done it
     with profile():
-        contestant.steps(1)
-        Device().synchronize()
+        step.seconds(1)
 
 
 if __name__ == "__main__":

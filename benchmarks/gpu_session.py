@@ -9,36 +9,41 @@ without a GPU: whether the command works, not how fast anything is.
 correctness   50 steps of ResNet-20 against numpy, in float64 and float32; the GPU tests, those
               under compute-sanitizer by themselves
 bench         training steps of ResNet-20, 56 and 110 at batch 128 and 1024: ours in tf32, float32,
-              bf16 and fp16, each as plain launches and as a graph, and PyTorch's, by turns; where
-              the time goes, kernel by kernel; the bytes that go through memory, by ncu. bench.md
-              is the table of it
+              bf16 and fp16, each as plain launches and as a CUDA graph, and PyTorch's, by turns;
+              where the time goes, kernel by kernel; the bytes that go through memory, by ncu.
+              bench.md is the page of it, a picture for each race lies beside it
 train         the paper's recipe on CIFAR-10, network after network, seed after seed
 """
 
 import argparse
 import json
-import platform
 import signal
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from gpu_contestants import COMPILED, SGD, contestants, race, seconds_of
-from gpu_kernels import by_kernel, counted, measured, torchs_by_kernel
-from gpu_table import table
 
-from minires import Tensor, backend, models, optim
+from minires import backend, models, optim
 from minires import functional as F
+from minires.benchmarks.entries import COMPILED_ON_GPU, GPU_WAYS, SGD, Entry, entries
+from minires.benchmarks.gpu_kernels import by_kernel, counted, measured, torchs_by_kernel
+from minires.benchmarks.gpu_page import page
+from minires.benchmarks.machine import copied_bytes_per_second, machine
+from minires.benchmarks.race import race
+from minires.benchmarks.report import chart, row
+from minires.tensor import Tensor
+from minires.training.weights import write_atomically
 
 ROOT = Path(__file__).parent.parent
 NETWORKS, BATCHES = ("resnet20", "resnet56", "resnet110"), (128, 1024)
-TRAINED = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
-TRAINED += ("plain20", "plain32", "plain44", "plain56")
+RESNETS = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
+PLAIN = ("plain20", "plain32", "plain44", "plain56")
+PRECISIONS = ("tf32", "float32", "bf16", "fp16")
 ROUNDS, STEPS = 7, 20
 COMPILING = 240  # seconds that must be left to begin with one of PyTorch's compiled ways
 
@@ -88,17 +93,9 @@ class Session:
         self.longest = max(self.longest, seconds)
         print(f"{name}: {json.dumps(result)[:600]} ({seconds:.1f} s)", flush=True)
         self.done[name] = result
-        facts = {"command": " ".join(sys.argv), "date": str(date.today()), "machine": machine()}
+        facts = {"command": " ".join(sys.argv), "date": str(date.today())}
+        facts |= {"machine": machine(on_gpu=backend.problem("cupy") is None)}
         self.path.write_text(json.dumps(facts | {"items": self.done}, indent=1) + "\n")
-
-
-def machine() -> str:
-    """The GPU's name, or the processor's architecture."""
-    if backend.problem("cupy"):
-        return f"{platform.machine()}, no GPU"
-    import cupy
-
-    return cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
 
 
 def run(command: list[str], log: Path, seconds: float) -> dict:
@@ -172,7 +169,7 @@ def trace(engine, network, steps, size, dtype, lr, precision) -> list[float]:
 
 
 def bench(session: Session, engine: str, tiny: bool) -> None:
-    """Every network and batch: all contestants by turns; then where our time goes, and the bytes.
+    """Every network and batch: all entries by turns; then where our time goes, and the bytes.
 
     What compiles for minutes comes last, each by itself, and then what PyTorch's profiler sees,
     which may slow down what comes after it.
@@ -180,84 +177,85 @@ def bench(session: Session, engine: str, tiny: bool) -> None:
     networks, batches, size = (("resnet8",), (4,), 8) if tiny else (NETWORKS, BATCHES, 32)
     rounds, steps = (2, 1) if tiny else (ROUNDS, STEPS)
     folder = session.path.parent
-    session.item("copy bandwidth, bytes/s", lambda: copied_per_second(tiny))
+    more = {"device": "cpu" if tiny else "cuda", "image_size": size}
+    ways = ("eager", "channels_last") if tiny else GPU_WAYS  # what needs no GPU, and no minutes
+    session.item(
+        "copied, bytes/s",
+        lambda: copied_bytes_per_second(8, 1) if tiny else copied_bytes_per_second(),
+    )
 
-    def races(way: str = "") -> None:
-        for batch in batches:
-            for network in networks:
+    def races(ways: tuple[str, ...], compiled: bool = False) -> None:
+        for batch, network in product(batches, networks):
+            name = f"{network}, batch {batch}" + f", torch {''.join(ways)}" * compiled
+            racing = entries(
+                [network],
+                [batch],
+                [engine],
+                precisions=PRECISIONS,
+                graph=(True,) if compiled else (False, True),
+                torch_ways=() if tiny and compiled else ways,
+                **more,
+            )
 
-                def one(network=network, batch=batch):
-                    makers = contestants(engine, network, batch, size, tiny, way)
-                    return race(makers, batch, rounds, steps)
+            def one(name=name, racing=racing):
+                rows = [row(result) for result in race(racing, rounds, steps)]
+                timed = [r for r in rows if "problem" not in r]
+                if not timed:
+                    raise RuntimeError("; ".join(r["problem"] for r in rows))
+                picture = chart(timed, machine(on_gpu=not tiny))
+                write_atomically(
+                    folder / f"{name.replace(', ', '-').replace(' ', '-')}.png", picture
+                )
+                return rows
 
-                name = f"{network}, batch {batch}" + f", torch {way}" * bool(way)
-                needs = max(session.longest, COMPILING * bool(way) * (not tiny))
-                session.item(name, one, needs)
+            session.item(name, one, max(session.longest, COMPILING * compiled * (not tiny)))
 
-    def page() -> str:
-        text = table(session.done)
+    def written_page() -> str:
+        text = page(session.done)
         (folder / "bench.md").write_text(text)
         return text
 
-    def kernels(network: str, batch: int, precision: str) -> None:
-        session.item(
-            f"{network}, batch {batch}, by kernel: minires {precision}",
-            lambda: by_kernel(engine, network, batch, size, precision),
-        )
+    def kernels(entry: Entry) -> None:
+        find = torchs_by_kernel if entry.is_torch else by_kernel
+        name = f"{entry.model}, batch {entry.batch_size}, by kernel: {entry.name}"
+        session.item(name, lambda: find(entry))
 
-    def torchs_kernels(network: str, batch: int, way: str) -> None:
-        session.item(
-            f"{network}, batch {batch}, by kernel: torch {way}",
-            lambda: torchs_by_kernel(network, batch, size, way),
-        )
-
-    def bytes_of(network: str, batch: int, what: str, flag: str, flush: bool) -> None:
+    def bytes_of(entry: Entry, flush: bool) -> None:
         def count():
             if tiny:
-                return counted(engine, network, batch, size, what)
-            arguments = ["--network", network, "--batch", str(batch), flag, what]
-            words = ["ncu", network, str(batch), *what.split(), *["flushed"] * flush]
-            log = folder / ("-".join(words) + ".csv")
-            return measured(arguments, log, flush, session.left)
+                return counted(entry)
+            words = ["ncu", entry.model, str(entry.batch_size), *entry.name.split()]
+            log = folder / ("-".join([*words, *["flushed"] * flush]) + ".csv")
+            return measured(entry, log, flush, session.left)
 
-        engine_name = "minires" if flag == "--precision" else "torch"
         caches = "caches emptied" if flush else "caches as they are"
-        session.item(
-            f"{network}, batch {batch}, bytes of memory, {caches}: {engine_name} {what}", count
-        )
+        what = f"bytes of memory, {caches}: {entry.name}"
+        session.item(f"{entry.model}, batch {entry.batch_size}, {what}", count)
+
+    def ours(network: str, batch: int) -> list[Entry]:
+        return entries([network], [batch], [engine], precisions=("tf32", "bf16"), **more)
+
+    def theirs(network: str, batch: int, *ways: str) -> list[Entry]:
+        return entries([network], [batch], [], torch_ways=ways, **more)
 
     shallow_and_deep = [(network, batch) for batch in batches for network in networks[::2]]
-    races()
-    for network, batch in shallow_and_deep:
-        for precision in ("tf32", "bf16"):
-            kernels(network, batch, precision)
+    races(ways)
+    for what in shallow_and_deep:
+        for entry in ours(*what):
+            kernels(entry)
     for batch in batches:
         for flush in (True, False):
-            for precision in ("tf32", "bf16"):
-                bytes_of(networks[0], batch, precision, "--precision", flush)
+            for entry in ours(networks[0], batch):
+                bytes_of(entry, flush)
             if not tiny:
-                bytes_of(networks[0], batch, "channels_last", "--torch", flush)
-    page()  # should the rest not come to its end
-    for way in COMPILED:
-        races(way)
-    for network, batch in shallow_and_deep:
-        for way in ("channels_last", "amp bf16"):
-            torchs_kernels(network, batch, way)
-    print(page(), flush=True)
-
-
-def copied_per_second(tiny: bool) -> float:
-    """Bytes read and written by copying an array, the median of several times."""
-    xp, megabytes = backend.xp(), 8 if tiny else 1024
-    a = xp.zeros(megabytes << 18, np.float32)
-    b, times = xp.empty_like(a), 1 if tiny else 20
-
-    def copy(times: int = times) -> None:
-        for _ in range(times):
-            b[...] = a
-
-    copy(1 if tiny else 500)  # until the clocks have risen
-    return 2 * a.nbytes * times / statistics.median(seconds_of(copy) for _ in range(9))
+                bytes_of(theirs(networks[0], batch, "channels_last")[0], flush)
+    written_page()  # should the rest not come to its end
+    for way in COMPILED_ON_GPU[:1] if tiny else COMPILED_ON_GPU:
+        races((way,), compiled=True)
+    for what in shallow_and_deep:
+        for entry in theirs(*what, "channels_last", "bf16"):
+            kernels(entry)
+    print(written_page(), flush=True)
 
 
 def train(session: Session, engine: str, tiny: bool, data_dir: str) -> None:
@@ -265,9 +263,8 @@ def train(session: Session, engine: str, tiny: bool, data_dir: str) -> None:
 
     The runs lie where `minires reproduce --budget full --out` (the session's directory) finds them.
     """
-    runs = [(network, 0) for network in TRAINED] + [
-        (n, s) for s in range(1, 5) for n in TRAINED[:5]
-    ]
+    runs = [(network, 0) for network in RESNETS + PLAIN]
+    runs += [(network, seed) for seed in range(1, 5) for network in RESNETS]
     runs.append(("resnet1202", 0))
     small = ["--dataset", "shapes", "--image-size", "8", "--steps", "3", "--batch-size", "4"]
     small += ["--train-size", "12", "--test-size", "4"]

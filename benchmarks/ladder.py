@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minires import backend, cuda
+from minires.benchmarks.clocks import CupyClock
 from minires.kernels import ladders
 from minires.kernels.ladders import Rung
 
@@ -154,13 +155,10 @@ def _time(ladder, row: Row) -> None:
     arrays = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in host]
     exact = ladder.reference(*host)
     row.error = float(np.abs(row.rung.run(*arrays).get() - exact).max() / np.abs(exact).max())
-    times = []
-    for _ in range(ROUNDS):
-        start, end = cupy.cuda.Event(), cupy.cuda.Event()
-        start.record()
+
+    def run() -> None:
         for _ in range(RUNS):  # one waits for the other on the GPU, not for Python
             row.rung.run(*arrays)
-        end.record()
-        end.synchronize()
-        times.append(cupy.cuda.get_elapsed_time(start, end) / 1e3 / RUNS)
-    row.seconds = statistics.median(times)
+
+    clock = CupyClock()
+    row.seconds = statistics.median(clock.seconds_of(run) / RUNS for _ in range(ROUNDS))

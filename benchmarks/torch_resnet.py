@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as TF
 from torch import nn
 
+from minires.models import CifarResNet
+
 
 class TorchResNet(nn.Module):
     """n blocks per stage, x (N, 3, H, W); without `residual` the plain net beside it."""
@@ -19,6 +21,11 @@ class TorchResNet(nn.Module):
             ]
             setattr(self, f"layer{i}", nn.Sequential(*blocks))
         self.linear = nn.Linear(64, 10)
+
+    @classmethod
+    def like(cls, model: CifarResNet) -> "TorchResNet":
+        """The same network, with or without shortcuts, in PyTorch."""
+        return cls(len(model.layer1), residual=model.layer1[0].shortcut is not None)
 
     def forward(self, x):
         x = torch.relu_(self.bn1(self.conv1(x)))

@@ -33,9 +33,12 @@ if SIMULATED:
         thread that came between had an array of its own. Here the first one's is everyone's."""
         if shape == 0:  # the launch has allocated it
             return _allocate(shared, shape, dtype, **options)
-        own = _allocate(FakeCUDAShared(0), shape, dtype, **options)
         kernel = sys._getframe(1)
-        return shared._allocations.setdefault((kernel.f_code.co_filename, kernel.f_lineno), own)
+        place = kernel.f_code.co_filename, kernel.f_lineno
+        if place not in shared._allocations:
+            own = _allocate(FakeCUDAShared(0), shape, dtype, **options)
+            shared._allocations.setdefault(place, own)
+        return shared._allocations[place]
 
     FakeCUDAShared.array = _shared_array
 

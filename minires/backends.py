@@ -7,9 +7,9 @@
     emulator     the CUDA C++ kernels, executed on the CPU
 
 Who wants to know something of a backend asks its entry. A new backend is an entry and its kernel
-files; `register` adds one from outside:
+files; `register` adds one from outside, here with kernels in my_kernels/relu/mine.py and so on:
 
->>> register(Backend("mine", kernel_file="mine", package="my_kernels"))  # my_kernels/relu/mine.py
+>>> register(Backend("mine", kernel_file="mine", package="my_kernels"))
 
 Nothing of a backend is imported before its entry is asked.
 """

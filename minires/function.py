@@ -61,8 +61,6 @@ class Function:
     parents : tuple
         For each input: the Function that made it, the Tensor itself if it is a leaf that requires
         a gradient, or None if no gradient flows there.
-    backend, xp
-        Name and array module of the backend on which it computes, in both directions.
     """
 
     Tensor: ClassVar[Any]
@@ -71,25 +69,20 @@ class Function:
     def __init__(self, op: str = "", /, **options):
         self.op, self.options = op, options
         self.name = options.get("kind") or op or type(self).__name__.lower()
-        self.backend, self.xp = backend.current(), backend.xp()
+        self.backend, self.xp = backend.current(), backend.xp()  # for backward, too
         self.kernel = backend.kernel(op) if op else None
         self.saved: tuple = ()
         self.needs: tuple[bool, ...] = ()
         self.parents: tuple = ()
         self.inputs: tuple = ()  # (shape, dtype) of each
         self.fingerprints: list = []
-        self.retained: Any = (
-            None  # a Tensor that wants to keep its gradient, see Tensor.retain_grad
-        )
+        self.retained: Any = None  # a Tensor that keeps its gradient, see Tensor.retain_grad
         self.called = self.freed = False
 
     def forward(self, *arrays):
         """Arrays in, array out; sets `self.saved`."""
         if self.kernel is None:
-            raise TypeError(
-                f"{self.name}: a Function names a folder of kernels/, as in Function('relu')(x), "
-                f"or its class defines forward and backward"
-            )
+            raise TypeError(f"{self.name}: the class {type(self).__name__} defines no forward")
         y, self.saved = self.kernel.forward(*arrays, **self.options)
         return y
 

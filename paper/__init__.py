@@ -16,6 +16,11 @@ An experiment is a module with
 Networks are trained first, one after the other or by Dask (`queue.py`), and kept under
 ``OUT/runs/``; what one experiment has trained another uses. Then `OUT/NAME.json` and
 `OUT/NAME.png` are written. A command that was stopped is repeated: what is finished stays.
+
+    report.py      runs an experiment and writes down what comes out
+    setting.py     what it is run with: budget, networks, seeds, data
+    detection/     the detector of the experiment `detection` (`backbones.py`) and its scenes
+    results/       what came out so far, beside the paper's numbers
 """
 
 from importlib import import_module

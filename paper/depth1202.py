@@ -9,7 +9,7 @@ from itertools import chain, count
 from multiprocessing import get_context
 
 from minires import backend, models, plots
-from minires.benchmarks.timing import forget_peak, resident_bytes
+from minires.benchmarks.memory import forget_peak, resident_bytes
 from minires.paper.setting import Budget, Setting, Training
 from minires.summary import summarize
 from minires.training import Config, Trainer, TrainingError

@@ -70,7 +70,7 @@ def finding(rows: list[dict]) -> str:
     said = []
     for kind in ("plain", "resnet"):
         names = sorted(
-            {row["model"] for row in _of_kind(rows, kind)}, key=lambda m: models.parse_name(m)[1]
+            {row["model"] for row in _of_kind(rows, kind)}, key=lambda m: models.get(m).depth
         )
         if len(names) > 1:
             first, last = names[0], names[-1]
@@ -90,7 +90,7 @@ def _mean(rows: list[dict], model: str, key: str) -> float:
 
 
 def _of_kind(rows: list[dict], kind: str) -> list[dict]:
-    return [row for row in rows if row["model"].startswith(kind)]
+    return [row for row in rows if models.get(row["model"]).kind == kind]
 
 
 def _top(rows: list[dict]) -> float:

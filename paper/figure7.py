@@ -8,7 +8,7 @@ import numpy as np
 
 from minires import backend, models, nn, plots
 from minires.data import Loader
-from minires.paper.runs import named
+from minires.paper.runs import line_style, named
 from minires.paper.setting import Setting
 from minires.tensor import no_grad
 
@@ -102,7 +102,7 @@ def figure(rows: list[dict], title: str) -> bytes:
                 named(row),
                 range(1, len(row["std"]) + 1),
                 order(row["std"]),
-                "--" if row["model"].startswith("plain") else "-",
+                line_style(row),
             )
             for row in rows
         ]
@@ -112,8 +112,8 @@ def figure(rows: list[dict], title: str) -> bytes:
 
 def finding(rows: list[dict]) -> str:
     """What depth does to the responses of ResNets."""
-    own = [row for row in rows if row["model"].startswith("resnet")]
-    own.sort(key=lambda row: models.parse_name(row["model"])[1])
+    own = [row for row in rows if models.get(row["model"]).has_shortcuts]
+    own.sort(key=lambda row: models.get(row["model"]).depth)
     return "mean over the layers: " + ", ".join(
         f"{named(row)} {row['mean_std']:.3f}"
         for row in [*(row for row in rows if row not in own), *own]

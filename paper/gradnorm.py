@@ -10,7 +10,7 @@ from minires.cuda import HALF
 from minires.data import Loader, Normalization
 from minires.models.blocks import BasicBlock
 from minires.paper.gradients import FILE, norm
-from minires.paper.runs import named
+from minires.paper.runs import line_style, named
 from minires.paper.setting import BUDGETS, Budget, Setting, Training
 
 TITLE = "Gradient norms by depth, plain against residual: what the shortcut does to backward"
@@ -109,9 +109,7 @@ def figure(rows: list[dict], title: str) -> bytes:
     """Three views: activations and weights by depth, and one layer over time."""
 
     def line(row, x, y):
-        return plots.Line(
-            named(row), x, y, "--" if row["model"].startswith("plain") else "-", marker=""
-        )
+        return plots.Line(named(row), x, y, line_style(row), marker="")
 
     def by_depth(key):
         return [line(row, range(1, len(row[key]) + 1), row[key]) for row in rows]

@@ -5,7 +5,7 @@ import json
 import time
 
 from minires import paper
-from minires.benchmarks.reporting import machine, versions
+from minires.benchmarks.machine import machine, versions
 from minires.paper.queue import train_all
 from minires.paper.runs import Run
 from minires.paper.setting import Setting

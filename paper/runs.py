@@ -54,8 +54,8 @@ class Run:
 
     @property
     def classes(self) -> int:
-        """Of its data set."""
-        return 100 if self.config.dataset == "cifar100" else 10
+        """The number of classes of its data set."""
+        return data.get(self.config.dataset).classes
 
     def data_sets(self) -> tuple[Dataset, Dataset]:
         """Its training and its test set, as it had them."""
@@ -119,6 +119,11 @@ def read_run(path: Path) -> Run | None:
 def named(row: dict) -> str:
     """The network that a row is about, for a legend: the seed is said unless it is 0."""
     return row["model"] + (f", seed {row['seed']}" if row["seed"] else "")
+
+
+def line_style(row: dict) -> str:
+    """Dashed for the networks without shortcuts, solid for ResNets, as in the paper."""
+    return "-" if models.get(row["model"]).has_shortcuts else "--"
 
 
 def mean_and_std(values: list[float]) -> tuple[float, float | None]:

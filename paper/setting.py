@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minires import models
+from minires import data, models
 from minires.training import Config
 
 
@@ -81,8 +81,8 @@ class Setting:
         Whether a missing CIFAR may be downloaded.
     budgets : dict
         What each budget means: BUDGETS, unless the experiment has its own.
-    kinds : tuple of str
-        Of the networks that the experiment is about: "resnet", "plain", "vgg".
+    kinds : tuple of str, optional
+        The networks that the experiment is about: "resnet", "plain", "vgg"; None for all.
     """
 
     budget: str
@@ -92,7 +92,7 @@ class Setting:
     options: dict = field(default_factory=dict)
     download: bool = True
     budgets: dict[str, Budget] = field(default_factory=lambda: BUDGETS)
-    kinds: tuple[str, ...] = ("resnet", "plain", "vgg")
+    kinds: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if self.budget not in self.budgets:
@@ -102,10 +102,14 @@ class Setting:
         if any(len(set(asked)) < len(asked) for asked in (self.models, self.seeds)):
             raise ValueError("a network or a seed was asked for twice")
         for name in self.models:
-            kind, _ = models.parse_name(name)
-            if models.is_for_imagenet(name):
-                raise ValueError(f"the experiments are with networks for CIFAR, not with {name}")
-            if kind not in self.kinds:
+            network = models.get(name)
+            size = data.get(self.options.get("dataset", Config.dataset)).image_size
+            if network.image_size != size:
+                raise ValueError(
+                    f"the experiments are with networks for CIFAR, not with {name}, which is for "
+                    f"images of {network.image_size} x {network.image_size} pixels"
+                )
+            if self.kinds is not None and network.kind not in self.kinds:
                 asked = " and ".join(f"{kind}D" for kind in self.kinds)
                 raise ValueError(f"this experiment is with networks named {asked}, not with {name}")
 

@@ -86,7 +86,7 @@ def finding(rows: list[dict]) -> str:
 
 def _variants(resnet: str) -> list[tuple[str, str]]:
     """(network, option): the plain net of this depth, and the ResNet with each option."""
-    kind, depth = models.parse_name(resnet)
-    if kind != "resnet":
+    network = models.get(resnet)
+    if not network.has_shortcuts:
         raise ValueError(f"table3-cifar compares the shortcuts of a resnet, but {resnet} has none")
-    return [(f"plain{depth}", "none"), *((resnet, option) for option in OPTIONS)]
+    return [(f"plain{network.depth}", "none"), *((resnet, option) for option in OPTIONS)]

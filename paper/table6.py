@@ -44,7 +44,7 @@ def measure(setting: Setting, runs) -> list[dict]:
     """
     rows, on_cifar10 = [], all(run.config.dataset == "cifar10" for run in runs)
     for name in setting.models:
-        _, depth = models.parse_name(name)
+        depth = models.get(name).depth
         own = [run for run in runs if run.config.model == name]
         error, std = mean_and_std([run.test_error for run in own])
         rows.append(

@@ -1,13 +1,18 @@
 """Fixtures: the real CIFAR-10 and published weights where they are at hand, a fresh start."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import minires as mr
-from minires import cuda
+# NumPy and PyTorch multiply small matrices here, and another process of tests has the other cores.
+for library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+import minires as mr  # noqa: E402
+from minires import cuda  # noqa: E402
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

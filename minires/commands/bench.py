@@ -2,15 +2,11 @@
 
 import os
 import sys
-from itertools import product
 from pathlib import Path
 
-from minires import backend
-from minires.benchmarks import TORCH_VARIANTS, Contestant, measure, report
-from minires.benchmarks.account import account_table
-from minires.benchmarks.ladder import ladder_table
-from minires.benchmarks.timing import sgemm_flops_per_second
-from minires.commands.options import DEFAULTS, count
+from minires import backend, extensions
+from minires.commands.options import DEFAULTS, count, import_option
+from minires.cuda import PRECISIONS
 from minires.kernels import ladders
 
 
@@ -18,37 +14,76 @@ def bench(
     model: list[str],
     batch_size: list[int],
     backend_names: list[str],
-    threads: list[int],
-    against: str | None,
-    out: str | None,
     ladder: str | None,
     account: str | None,
+    imports: list[str] | None,
     **how,
 ) -> None:
-    """minires bench: every network x batch size x number of threads x engine, by turns."""
+    """minires bench: a race of training steps; or the table of a ladder, or of an account."""
+    own = extensions.load(imports or ())
     if ladder is not None:
+        from minires.benchmarks.ladder import ladder_table
+
         print(ladder_table(ladder))
-        return
-    if account is not None:
-        for size, name in product(dict.fromkeys(batch_size), dict.fromkeys(backend_names)):
-            print(account_table(account, size, name))
-        return
+    elif account is not None:
+        from minires.benchmarks.account import account_table
+
+        for size in dict.fromkeys(batch_size):
+            for name in dict.fromkeys(backend_names):
+                print(account_table(account, size, name))
+    else:
+        _race(model, batch_size, backend_names, own, **how)
+
+
+def _race(
+    model: list[str],
+    batch_size: list[int],
+    backend_names: list[str],
+    own: tuple[str, ...],
+    threads: list[int],
+    precision: list[str],
+    graph: bool,
+    recompute: bool,
+    against: str | None,
+    out: str | None,
+    **how,
+) -> None:
+    """Every network x batch size x number of threads x engine, by turns."""
+    from minires.benchmarks.entries import CPU_WAYS, WAYS, entries
+    from minires.benchmarks.machine import facts
+    from minires.benchmarks.race import race
+    from minires.benchmarks.report import report, row
+
     engines = [backend.default() if name == "auto" else name for name in backend_names]
-    engines += [f"torch {variant}" for variant in TORCH_VARIANTS if against == "torch"]
-    rows = product(dict.fromkeys(model), dict.fromkeys(batch_size), dict.fromkeys(threads))
-    contestants = [Contestant(*row[:2], e, row[2]) for row in rows for e in dict.fromkeys(engines)]
+    on_gpu = any(backend.get(name).on_gpu for name in engines)
+    racing = entries(
+        model,
+        batch_size,
+        engines,
+        threads,
+        precision,
+        (False, True) if graph else (False,),
+        (False, True) if recompute else (False,),
+        (WAYS if on_gpu else CPU_WAYS) if against == "torch" else (),
+        device="cuda" if on_gpu else "cpu",
+        imports=own,
+    )
     words = ["--model", *model, "--batch-size", *batch_size, "--backend", *backend_names]
     words += ["--threads", *threads] + ["--against", against] * (against is not None)
+    words += ["--precision", *precision] * (precision != ["auto"])
+    words += ["--graph"] * graph + ["--recompute"] * recompute
     words += ["--rounds", how["rounds"], "--steps", how["steps"]]
-    words += ["--per-op"] * how["per_operation"]
+    words += ["--per-op"] * how["per_operation"] + [w for name in own for w in ("--import", name)]
     names = [*model, *(f"batch{size}" for size in batch_size), *backend_names]
     place = Path(out or "-".join(["runs/bench", *names, *filter(None, [against])]))
     place.parent.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
-    results = measure(contestants, progress=_progress_note, **how)
-    _progress_note("matrix product")
-    sgemm = sgemm_flops_per_second()
+    results = race(racing, progress=_progress_note, **how)
+    _progress_note("the machine")
+    with backend.use(engines[0]):
+        about = facts(on_cpu=not all(entry.on_gpu for entry in racing), on_gpu=on_gpu)
     _progress_note("")
-    report(results, sgemm, " ".join(["minires bench", *map(str, words)]), place)
+    command = " ".join(["minires bench", *map(str, words)])
+    report([row(result) for result in results], command, place, about)
 
 
 def _progress_note(text: str) -> None:
@@ -75,8 +110,8 @@ def add(commands) -> None:
         dest="backend_names",
         nargs="+",
         default=auto,
-        choices=("auto", *backend.BACKENDS),
-        help="auto: the fastest that works here",
+        metavar="NAME",
+        help=f"{', '.join(backend.BACKENDS)}, or auto: the fastest that works here",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     p.add_argument(
@@ -87,8 +122,17 @@ def add(commands) -> None:
         metavar="N",
         help="(default: one per logical core)",
     )
-    variants = ", ".join(TORCH_VARIANTS)
-    p.add_argument("--against", choices=("torch",), help=f"the same in PyTorch: {variants}")
+    p.add_argument(
+        "--precision", nargs="+", default=["auto"], choices=PRECISIONS, help="as of minires train"
+    )
+    p.add_argument("--graph", action="store_true", help="also replay the step as a CUDA graph")
+    p.add_argument("--recompute", action="store_true", help="also with gradient checkpointing")
+    p.add_argument(
+        "--against",
+        choices=("torch",),
+        help="the same in PyTorch: eager, channels_last, compiled, in bf16; on a GPU, if one of "
+        "the backends computes there, also in fp16 and as a CUDA graph",
+    )
     p.add_argument("--rounds", type=count, default=7, metavar="N", help="turns (default: 7)")
     p.add_argument(
         "--steps", type=count, default=3, metavar="N", help="timed steps a turn (default: 3)"
@@ -99,6 +143,7 @@ def add(commands) -> None:
         action="store_true",
         help="also the time of each operation",
     )
+    import_option(p)
     p.add_argument("--out", metavar="PATH", help="of the results, without .json and .png")
     p.add_argument(
         "--ladder",

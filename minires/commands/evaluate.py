@@ -1,8 +1,10 @@
 """minires eval: the test accuracy of saved weights."""
 
 import argparse
+import json
+from pathlib import Path
 
-from minires import backend, data, models
+from minires import backend, data, extensions, models
 from minires.commands.options import DEFAULTS, common_options
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
@@ -23,26 +25,26 @@ def evaluate_weights(
     """minires eval: what is not given of model, data set and so on, the weight file says."""
     from tqdm import tqdm
 
+    extensions.load(given.pop("imports", None) or _imports_of_run(Path(weights).parent))
     backend.use(given.get("backend", "auto"))
     backend.set_precision(given.get("precision", "auto"))
     arrays, metadata = (
         (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(weights)
     )
     noted = {name: metadata[name] for name in ("model", "shortcut", "dataset") if name in metadata}
-    noted |= {"image_size": int(metadata.get("image_size", 32))}
     options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
     if "model" not in options:
         raise ValueError(f"{weights} does not say which network it belongs to; give --model")
-    models.check_image_size(options["model"], options["image_size"])
+    size = given.get("image_size", int(metadata.get("image_size", 0)))
+    size = size or data.get(options["dataset"]).image_size
+    models.get(options["model"]).check_image_size(size)
     norm = Normalization.from_metadata(metadata)
     if norm is None and normalization is None:
         raise ValueError(
             f"{weights} does not say how its inputs were normalised; give --normalization "
             f"{'|'.join(NORMALIZATIONS)}"
         )
-    train_set, test_set, note = data.load(
-        options["dataset"], options["data_dir"], download, options["image_size"]
-    )
+    train_set, test_set, note = data.load(options["dataset"], options["data_dir"], download, size)
     if normalization is not None:
         norm = Normalization.make(normalization, train_set.images)
     net = models.build(options["model"], len(test_set.classes), options["shortcut"])
@@ -55,6 +57,14 @@ def evaluate_weights(
         loss, accuracy = evaluate(net, test_set, norm, batch_size, bar.update)
     right = round(accuracy * len(test_set))
     print(f"test accuracy {100 * accuracy:.2f} % ({right:,} of {len(test_set):,}), loss {loss:.4f}")
+
+
+def _imports_of_run(path: Path) -> list[str]:
+    """The modules that the training run in directory `path` imported; none if there is no run."""
+    try:
+        return json.loads((path / "config.json").read_text()).get("imports", [])
+    except (OSError, ValueError, AttributeError):  # the file beside it is something else
+        return []
 
 
 def add(commands) -> None:

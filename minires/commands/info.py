@@ -3,20 +3,27 @@
 import platform
 
 import minires
-from minires import backend, data, kernels, models
-from minires.commands.options import DEFAULTS, MODELS, SHORTCUT, count
+from minires import backend, data, extensions, kernels, models
+from minires.commands.options import DEFAULTS, MODELS, SHORTCUT, count, import_option
 from minires.summary import summarize
 
 
 def info(
-    data_dir: str, model: str | None, shortcut: str | None, image_size: int | None, layers: bool
+    data_dir: str,
+    model: str | None,
+    shortcut: str | None,
+    image_size: int | None,
+    layers: bool,
+    imports: list[str] | None,
 ) -> None:
     """minires info: what works here; or what the network `model` consists of."""
     import numpy as np
 
+    extensions.load(imports or ())
     if model is not None:
-        size = image_size or models.image_size(model)
-        models.check_image_size(model, size)
+        network = models.get(model)
+        size = image_size or network.image_size
+        network.check_image_size(size)
         with backend.use("numpy"):
             net = models.build(model, shortcut=shortcut)
         print(f"{model}, images of {size} x {size} pixels")
@@ -34,9 +41,10 @@ def info(
             state = f"{works}; kernels of its own for {own} of {operations} operations"
         print(f"  {name:<12}{state}")
     print(f"\ndata in {data_dir}")
-    for name in ("cifar10", "cifar100"):
-        print(f"  {name:<12}{data.find(name, data_dir) or 'not there; downloaded when asked for'}")
-    print(f"  {'shapes':<12}built in")
+    for name, source in data.SOURCES.items():
+        path = source.found(data_dir) or "not there; downloaded when asked for"
+        where = source.about if source.find is None else path
+        print(f"  {name:<12}{where}")
 
 
 def add(commands) -> None:
@@ -54,4 +62,5 @@ def add(commands) -> None:
     p.add_argument(
         "--image-size", type=count, metavar="N", help="pixels a side (32 CIFAR, 224 ImageNet)"
     )
+    import_option(p)
     p.add_argument("--layers", action="store_true", help="a line for each layer, not each block")

@@ -1,5 +1,6 @@
 """What options of several commands share."""
 
+from argparse import ArgumentParser
 from dataclasses import fields
 
 from minires import backend, data, models
@@ -7,7 +8,7 @@ from minires.cuda import PRECISIONS
 from minires.training import Config
 
 DEFAULTS = {field.name: field.default for field in fields(Config)}
-MODELS = f"resnetD or plainD, D = 6n + 2, for CIFAR; for ImageNet {', '.join(models.IMAGENET)}"
+MODELS = models.names()
 SHORTCUT = "option of a resnet; if not given A for CIFAR, B for ImageNet"
 
 
@@ -25,17 +26,30 @@ count.__name__ = "number of at least 1"  # in argparse's message: invalid ... va
 def common_options(p, defaults: dict) -> None:
     """Those of `minires train` and `eval`."""
     auto = "auto: CIFAR-10 if found or downloadable, else the built-in shapes"
-    backends = ("auto", *backend.BACKENDS)
+    fastest = f"{', '.join(backend.BACKENDS)}, or auto: the fastest that works here"
     option(p, "--model", str, MODELS, defaults)
     option(p, "--shortcut", str, SHORTCUT, defaults, tuple("ABC"))
-    option(p, "--dataset", str, auto, defaults, data.NAMES)
+    option(p, "--dataset", str, f"{', '.join(data.names())}; {auto}", defaults)
     option(p, "--data-dir", str, "where CIFAR lies, or is downloaded to", defaults)
     p.add_argument("--no-download", dest="download", action="store_false", help="never download")
-    option(p, "--image-size", int, "pixels a side, for shapes only", defaults)
+    option(p, "--image-size", int, "pixels a side (the data set's; shapes: any, 32)", defaults)
     option(p, "--batch-size", int, "images", defaults)
-    option(p, "--backend", str, "auto: the fastest that works here", defaults, backends)
+    option(p, "--backend", str, fastest, defaults)
+    import_option(p)
     meaning = "of products; auto: tf32 on a GPU with tensor cores"
     option(p, "--precision", str, meaning, defaults, PRECISIONS)
+
+
+def import_option(p: ArgumentParser) -> None:
+    """--import, of every command that looks up names of networks and data sets."""
+    p.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        metavar="MODULE",
+        help="first import this module, or .py file, which registers networks, data sets or "
+        "backends; may be repeated",
+    )
 
 
 def option(p, flag: str, kind: type, meaning: str, defaults=DEFAULTS, choices=None) -> None:

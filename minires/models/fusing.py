@@ -7,7 +7,7 @@ if the answer is no.
 
 from minires import nn
 
-OF_EVERY_MODULE = {"training", "_buffers"}
+OF_EVERY_MODULE = {"training", "_buffers", "_forward_hooks", "_forward_pre_hooks"}
 KNOWN = {
     nn.Conv2d: {"weight", "bias", "stride", "padding"},
     nn.BatchNorm2d: {"weight", "bias", "running_mean", "running_var", "momentum", "eps"},
@@ -20,20 +20,26 @@ KNOWN = {
 def is_known(module: nn.Module) -> bool:
     """Whether a call of `module` is its class's `forward` on the attributes in KNOWN, no more.
 
-    It is not if the class is another one, a subclass included, or if an attribute is not known: an
-    option that the class got later, or a `forward` of the instance.
+    It is not if the class is another one, a subclass included; if an attribute is not known: an
+    option that the class got later, or a `forward` of the instance; or if it has a hook.
     """
     known = KNOWN.get(type(module))
-    return known is not None and vars(module).keys() <= known | OF_EVERY_MODULE
+    if known is None or module.has_hooks:
+        return False
+    return vars(module).keys() <= known | OF_EVERY_MODULE
 
 
-def takes_stem(conv: nn.Module, bn: nn.Module) -> bool:
+def takes_stem(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> bool:
     """Whether `F.conv_norm_relu` computes relu(bn(conv(x))): a convolution without bias."""
     return is_known(conv) and is_known(bn) and conv.bias is None
 
 
 def takes_block(
-    conv1: nn.Module, bn1: nn.Module, conv2: nn.Module, bn2: nn.Module, shortcut: nn.Module | None
+    conv1: nn.Conv2d,
+    bn1: nn.BatchNorm2d,
+    conv2: nn.Conv2d,
+    bn2: nn.BatchNorm2d,
+    shortcut: nn.Module | None,
 ) -> bool:
     """Whether `F.basic_block` computes the block of these parts.
 
@@ -69,4 +75,5 @@ def settings(bn: nn.BatchNorm2d) -> tuple[bool, float, float]:
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return tuple(value) if isinstance(value, tuple | list) else (value, value)
+    height, width = value if isinstance(value, tuple | list) else (value, value)
+    return height, width

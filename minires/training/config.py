@@ -1,16 +1,16 @@
 """The settings of a training run, and what follows from them. The defaults are the paper's."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
-from minires import models, optim
+from minires import data, extensions, models, optim
 from minires.cuda import HALF
 
 PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
-PAPER_WARM_UP_STEPS, PAPER_WARM_UP_LR = 400, 0.01  # for ResNet-110, ibidem
-DEEP = 110
-SHAPES_EPOCHS = 6
-MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph", "recompute")
+PAPER_WARM_UP_LR = 0.01  # for ResNet-110, ibidem
+MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph", "recompute", "imports")
 """What a resumed run may be given anew: none of it changes a bit."""
 
 
@@ -18,20 +18,23 @@ MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph", "recompute")
 class Config:
     """One training run.
 
-    `epochs` and `steps` set the length, at most one of them; without either it is the paper's
-    64,000 iterations on CIFAR and a short run on shapes. `warm_up` is a number of iterations at
-    learning rate 0.01 before the schedule begins; None stands for the paper's 400 in nets of 110
-    layers and more, 0 else. `graph` replays steps as one CUDA graph; None stands for: on a GPU,
-    unless gradients are clipped, or `recompute` is to save memory, which a graph's arrays would
-    not, since each has a place of its own. `recompute` has backward compute blocks anew instead of
-    keeping all of their arrays. The other names are those of `minires train --help`.
+    `epochs` and `steps` set the length, at most one of them; without either it is the data set's:
+    the paper's 64,000 iterations on CIFAR and a short run on shapes. `warm_up` is a number of
+    iterations at learning rate 0.01 before the schedule begins; None stands for the network's: the
+    paper's 400 in nets of 110 layers and more, 0 else. `graph` replays steps as one CUDA graph;
+    None stands for: on a GPU, unless gradients are clipped, or `recompute` is to save memory, which
+    a graph's arrays would not, since each has a place of its own. `recompute` has backward compute
+    blocks anew instead of keeping all of their arrays. `imports` are modules of the user's own,
+    which register networks and data sets; they are imported before names are looked up. What else
+    is None is as the recipe of the network or of the data set says, if it says anything. The other
+    names are those of `minires train --help`.
     """
 
     model: str = "resnet20"
     shortcut: str | None = None
     dataset: str = "auto"
     data_dir: str = "data"
-    image_size: int = 32
+    image_size: int | None = None
     train_size: int | None = None
     test_size: int | None = None
     out: str = "runs/latest"
@@ -55,8 +58,11 @@ class Config:
     checkpoint_every: int = 500
     graph: bool | None = None
     recompute: bool = False
+    imports: tuple[str, ...] = ()
 
     def __post_init__(self):
+        object.__setattr__(self, "imports", extensions.load(self.imports))
+        self._follow_recipes()
         if self.epochs is not None and self.steps is not None:
             raise ValueError("give --epochs or --steps, not both")
         for name in (
@@ -87,11 +93,11 @@ class Config:
                 f"shortcut {self.shortcut} has projections; choose shortcut A"
             )
         # before data are looked for, or downloaded
-        models.check_image_size(self.model, self.image_size)
+        network = models.get(self.model)
+        network.check_image_size(self.image_size)
         if self.recompute:
-            models.check_recompute(self.model)
-        kind, _ = models.parse_name(self.model)
-        if self.precision in HALF and (models.is_for_imagenet(self.model) or kind == "vgg"):
+            network.check_option("recompute")
+        if self.precision in HALF and not network.half_storage:
             raise ValueError(
                 f"precision {self.precision} is for the resnets and plain nets for CIFAR: "
                 f"{self.model} has operations that keep images in float32 only"
@@ -100,6 +106,24 @@ class Config:
             raise ValueError(
                 f"schedule is step, cosine, one-cycle or constant, but is {self.schedule!r}"
             )
+
+    def _follow_recipes(self) -> None:
+        """Put what the network and the data set say where None stands.
+
+        Length and warm-up wait for `total_steps` and `learning_rate`: "auto" may yet stand for
+        another data set, and a shortened run has a shorter warm-up.
+        """
+        network, source = models.get(self.model), data.get(self.dataset)
+        open_settings = {field.name for field in fields(self) if field.default is None}
+        recipe = {"image_size": source.image_size, **source.recipe, **network.recipe}
+        for name, value in recipe.items():
+            if name not in open_settings:
+                raise ValueError(
+                    f"the recipe of {network.name} or {source.name} says {name!r}, but a recipe is "
+                    f"of {', '.join(sorted(open_settings))}"
+                )
+            if name not in ("epochs", "steps", "warm_up") and getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     def to_json(self) -> str:
         """All settings as JSON text."""
@@ -124,14 +148,14 @@ class Config:
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """How many iterations the run has."""
-        if self.steps is not None:
-            return self.steps
-        if self.epochs is None and self.dataset != "shapes":
-            return PAPER_STEPS
-        return (self.epochs or SHAPES_EPOCHS) * steps_per_epoch
+        length: Mapping[str, Any] = {"steps": self.steps, "epochs": self.epochs}
+        if self.steps is None and self.epochs is None:
+            length = {"steps": PAPER_STEPS, **data.get(self.dataset).recipe}
+        epochs = length.get("epochs")
+        return length["steps"] if epochs is None else epochs * steps_per_epoch
 
-    def learning_rate(self, total: int, depth: int) -> optim.Schedule:
-        """The schedule over `total` iterations for a net of `depth` layers.
+    def learning_rate(self, total: int) -> optim.Schedule:
+        """The schedule over `total` iterations.
 
         The paper divides by 10 at 32k and 48k of 64k iterations: at 1/2 and 3/4, here of any total.
         """
@@ -143,9 +167,9 @@ class Config:
         }[self.schedule]()
         warm_up = self.warm_up
         if warm_up is None:  # in a shortened run the warm-up is shortened, too
-            share = PAPER_WARM_UP_STEPS / PAPER_STEPS
-            shortened = max(min(total, 20), round(total * share))
-            warm_up = min(PAPER_WARM_UP_STEPS, shortened) if depth >= DEEP else 0
+            whole = models.get(self.model).recipe.get("warm_up", 0)
+            shortened = max(min(total, 20), round(total * (whole / PAPER_STEPS)))
+            warm_up = min(whole, shortened)
         if not warm_up:
             return schedule
         return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, self.lr))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from minires import backend, data, models, optim
+from minires import backend, data, extensions, models, optim
 from minires import functional as F
 from minires.amp import GradScaler
 from minires.data import Loader, Normalization
@@ -63,6 +63,7 @@ class Trainer:
 
     def __init__(self, config: Config, resume: bool = False, download: bool = True):
         self.out = Path(config.out)
+        extensions.load(config.imports)  # a Config may come from another process
         saved = checkpoint.read(self.out) if resume else None
         if saved is not None:  # "auto" chose then, and must not choose anew now
             config = config.with_choices(**saved.config)
@@ -90,6 +91,9 @@ class Trainer:
         self.model = models.build(
             config.model, len(train_set.classes), config.shortcut, recompute=config.recompute
         )
+        network = models.get(config.model)
+        if network.from_outside:  # what is wrong with it is better said before the first step
+            network.check_output(self.model, config.image_size, len(train_set.classes))
         self.optimizer = optim.SGD(
             self.model,
             config.lr,
@@ -100,7 +104,7 @@ class Trainer:
         )
         self.scaler = GradScaler() if config.precision == "fp16" else None
         self.total = config.total_steps(len(self.loader))
-        self.schedule = config.learning_rate(self.total, self.model.depth)
+        self.schedule = config.learning_rate(self.total)
         self.step, self.history, self.best = 0, [], 0.0
         self.metrics, self.seconds = Metrics(), 0.0  # of the epoch so far
         enough = len(train_set) >= config.batch_size

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES, CONVOLUTIONS
+from kernel_sources import module
 from operation_checks import check_backward
 from planting import fails
 from traces import assert_same_training
@@ -46,13 +47,6 @@ def test_backward_is_the_gradient(case):
 )
 def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance):
     assert_same_training("emulator", dtype, lr, tolerance, batch=8, size=16)
-
-
-def module(tmp_path, source: str, *instances: str) -> cuda.Module:
-    """The kernels of this source."""
-    path = tmp_path / "cuda.cu"
-    path.write_text('#include "minires.cuh"\n' + source)
-    return cuda.Module(path, list(instances))
 
 
 EARLY = """
@@ -221,13 +215,14 @@ def test_a_broken_kernel_is_named_with_its_block_thread_and_line(tmp_path, monke
     source, message = BROKEN[name]
     monkeypatch.setenv("MINIRES_EMULATOR", "checked")
     monkeypatch.setenv("MINIRES_EMULATOR_THREADS", "1")
+    good = "__global__ void good(float* y) { y[threadIdx.x] = 1; }"
+    both = module(tmp_path, f"{source}\n{good}", "k", "good")
     with pytest.raises(KernelError, match=message) as error:
-        module(tmp_path, source, "k").launch("k", (3,), (64,), dict(y=np.zeros(64, np.float32)))
+        both.launch("k", (3,), (64,), dict(y=np.zeros(64, np.float32)))
     line = 1 + len(source.split("\n"))
     assert str(error.value).startswith(f"kernel k of {tmp_path.name}/cuda.cu, line {line}, ")
     y = np.zeros(64, np.float32)  # the emulator itself is unharmed
-    good = "__global__ void k(float* y) { y[threadIdx.x] = 1; }"
-    module(tmp_path, good, "k").launch("k", (1,), (64,), dict(y=y))
+    both.launch("good", (1,), (64,), dict(y=y))
     assert (y == 1).all()
 
 
@@ -432,12 +427,13 @@ def test_an_unknown_mode_is_refused(monkeypatch):
 
 
 def plant(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
-    """Have the emulator find a copy of an operation's .cu file with a bug."""
+    """Have the emulator find a copy of an operation's .cu file with a bug, in double precision."""
     loaded = kernels.load(op, "cuda")
     assert right in loaded.KERNELS.source
     path = tmp_path / "cuda.cu"
     path.write_text(loaded.KERNELS.source.replace(right, wrong))
-    monkeypatch.setattr(loaded, "KERNELS", cuda.Module(path, list(loaded.KERNELS.signatures)))
+    instances = [name for name in loaded.KERNELS.signatures if "double" in name]
+    monkeypatch.setattr(loaded, "KERNELS", cuda.Module(path, instances))
 
 
 BUGS = [
@@ -471,7 +467,7 @@ def test_a_planted_bug_is_caught(op, right, wrong, meaning, monkeypatch, tmp_pat
 def test_kernels_planted_unchanged_pass(op, monkeypatch, tmp_path):
     plant(op, "", "", monkeypatch, tmp_path)
     monkeypatch.setattr("minires.backend._current", "emulator")
-    assert not any(fails(case) for case in CASES if case.op == op)
+    assert not any(map(fails, [case for case in CASES if case.op == op][:8]))
 
 
 @pytest.mark.parametrize(

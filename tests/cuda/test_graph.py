@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from traces import Training, assert_replays_are_plain_steps, assert_same_bits, batches
+from traces import Training, assert_replays_are_plain_steps, assert_same_bits, batches, loader
 
 import minires as mr
 from minires import Tensor, backend, cuda, optim
@@ -17,7 +17,6 @@ from minires import functional as F
 from minires.cuda import graph
 from minires.cuda.graph import GraphError
 from minires.cuda_graph import capture
-from minires.data import Loader, Normalization, load_shapes
 from minires.function import Function
 
 pytestmark = pytest.mark.emulator
@@ -144,11 +143,6 @@ HOST = {
     "a batch of a Loader": lambda t, loss: next(iter(loader())),
     "another capture": lambda t, loss: capture(print),
 }
-
-
-def loader(**how) -> Loader:
-    train, _ = load_shapes(23, 1, image_size=8)
-    return Loader(train, Normalization.make("per-pixel", train.images), 5, **how)
 
 
 @pytest.mark.parametrize("what", HOST)

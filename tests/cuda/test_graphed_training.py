@@ -5,8 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from test_graph import loader
-from traces import TINY_RUN, assert_same_bits, assert_same_run, run_tiny
+from traces import TINY_RUN, assert_same_bits, assert_same_run, loader, run_tiny
 
 import minires as mr
 from minires import backend

@@ -5,6 +5,7 @@ That single operations round where they should stands in `test_fused.py`.
 
 import os
 import signal
+from functools import cache
 
 import numpy as np
 import pytest
@@ -119,6 +120,7 @@ def test_without_a_scale_small_gradients_are_lost_in_float16(name):
     assert np.abs(grads[0] - exact).max() > 0.3 * np.abs(exact).max()
 
 
+@cache
 def losses(precision: str, steps: int = 12) -> np.ndarray:
     """Of a ResNet-8 that learns shapes on the emulator, from the same start."""
     mr.seed(0)

@@ -52,7 +52,7 @@ class TestSize:
     def test_depth_counts_the_weighted_layers(self, name):
         net = models.build(name, num_classes=3)
         weights = [n for n, p in net.named_parameters() if p.ndim > 1 and "downsample" not in n]
-        assert len(weights) == net.depth == models.parse_name(name)[1]
+        assert len(weights) == net.depth == models.get(name).depth
 
     def test_the_stride_of_a_bottleneck_moves_no_parameter(self):
         paper, other = (models.build("resnet50", stride_in_3x3=where) for where in (False, True))
@@ -92,7 +92,7 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "options", "message"),
         [
-            ("plain34", {"shortcut": "A"}, "plain34 is a plain net"),
+            ("plain34", {"shortcut": "A"}, "plain34 has no shortcuts"),
             ("vgg16", {"shortcut": "B"}, "vgg16 has no shortcuts"),
             ("resnet18", {"shortcut": "D"}, "shortcut must be A, B, C or none"),
             ("resnet50", {"shortcut": "D"}, "shortcut must be A, B, C or none"),
@@ -180,6 +180,19 @@ def logits_of_both(torch, ours, theirs, size, dtype):
     return ours(Tensor(x)).data, expected
 
 
+DEEPER = [  # more of the blocks that those of 18 and 50 layers have, too
+    pytest.param(*case, marks=pytest.mark.slow)
+    for case in (
+        (34, "B", False, "float64"),
+        (34, "none", False, "float64"),
+        (50, "A", False, "float64"),
+        (50, "C", False, "float64"),
+        (101, "B", False, "float32"),
+        (152, "B", True, "float32"),
+    )
+]
+
+
 @pytest.mark.usefixtures("zero_weights")
 class TestParity:
     @pytest.fixture
@@ -190,12 +203,8 @@ class TestParity:
         ("depth", "option", "in_3x3", "dtype"),
         [
             *[(18, option, False, "float64") for option in ("A", "B", "C", "none")],
-            (34, "B", False, "float64"),
-            (34, "none", False, "float64"),
-            *[(50, option, False, "float64") for option in ("A", "B", "C")],
-            (50, "B", True, "float64"),
-            (101, "B", False, "float32"),
-            (152, "B", True, "float32"),
+            *[(50, "B", in_3x3, "float64") for in_3x3 in (False, True)],
+            *DEEPER,
         ],
     )
     def test_a_resnet_gives_pytorchs_logits(self, torch, depth, option, in_3x3, dtype):
@@ -207,7 +216,14 @@ class TestParity:
         tolerance = 1e-10 if dtype == "float64" else 1e-4
         np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance * expected.std())
 
-    @pytest.mark.parametrize(("name", "size"), [("vgg16", 64), ("vgg19", 64), ("alexnet", 95)])
+    @pytest.mark.parametrize(
+        ("name", "size"),
+        [
+            ("vgg16", 64),
+            pytest.param("vgg19", 64, marks=pytest.mark.slow),  # vgg16 with more of the same
+            ("alexnet", 95),
+        ],
+    )
     def test_the_nets_before_give_pytorchs_logits(self, torch, name, size):
         import torch_imagenet
 

@@ -104,11 +104,12 @@ class TestVGG8:
         net = models.vgg8()
         assert net.num_parameters() == filters_and_norms + 64 * 10 + 10 == 109_946
         assert sum(p.ndim > 1 for p in net.parameters()) == net.depth == 8
-        assert models.parse_name("vgg8") == ("vgg", 8) and not models.is_for_imagenet("vgg8")
+        network = models.get("vgg8")
+        assert (network.kind, network.depth, network.image_size) == ("vgg", 8, 32)
 
     @pytest.mark.parametrize("size", [4, 5, 32, 33])
     def test_any_image_size_gives_logits_and_gradients(self, size):
-        models.check_image_size("vgg8", size)
+        models.get("vgg8").check_image_size(size)
         net = models.build("vgg8", num_classes=3)
         logits = net(images(2, size))
         assert logits.shape == (2, 3) and logits.dtype == np.float32

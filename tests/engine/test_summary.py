@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minires import Tensor, models, nn, use
-from minires.benchmarks.contestants import training_flops
+from minires.benchmarks.steps import training_flops
 from minires.cli import main
 from minires.nn import init
 from minires.summary import summarize

@@ -150,7 +150,7 @@ def test_a_planted_bug_is_caught(op, right, wrong, meaning, monkeypatch):
 def test_a_kernel_planted_unchanged_passes(op, monkeypatch):
     """Otherwise the test above would prove nothing: anything fails that cannot run."""
     plant(op, "", "", monkeypatch)
-    assert not any(fails(case) for case in CASES if case.op == op)
+    assert not any(map(fails, [case for case in CASES if case.op == op][:8]))
 
 
 ENGINE_BUGS = [  # what is right in function.py, what is planted, what that means

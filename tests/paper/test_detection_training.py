@@ -43,7 +43,7 @@ def stop(_):
 class TestTraining:
     def test_it_learns_to_find_what_it_has_seen(self, tmp_path):
         more = {"train_size": 8, "epochs": 120, "batch_size": 4, "image_size": 64, "flip": False}
-        trainer = DetectionTrainer(config(tmp_path, backend="numba", **more))
+        trainer = DetectionTrainer(config(tmp_path, **more))
         detector, scenes = trainer.run(silent), trainer.train
         found = detect(detector, scenes, trainer.normalization)
         precision = average_precisions(found, scenes.boxes, scenes.labels, 10, (0.5,))
@@ -196,8 +196,8 @@ class TestExperiment:
 
     @staticmethod
     def reproduce(out, *arguments) -> None:
-        fixed = ["--budget", "smoke", "--backend", "numba", "--out", str(out)]
-        with use("numba"):
+        fixed = ["--budget", "smoke", "--backend", "numpy", "--out", str(out)]
+        with use("numpy"):
             assert main(["reproduce", "detection", *arguments, *fixed]) == 0
 
     def test_it_compares_backbones_and_goes_on_where_it_was(self, tmp_path, capsys):

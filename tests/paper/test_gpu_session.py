@@ -9,6 +9,11 @@ import nvrtc
 import pytest
 
 from minires import backend
+from minires.benchmarks.entries import Entry
+from minires.benchmarks.gpu_kernels import SPIN, TIME, read_table, total
+from minires.benchmarks.gpu_page import page
+from minires.benchmarks.race import Result
+from minires.benchmarks.report import row
 
 pytestmark = pytest.mark.emulator
 if why := backend.problem("emulator"):
@@ -34,65 +39,46 @@ def test_correctness_is_noted(tmp_path):
     assert len(traces) == 2 and max(traces) < 1e-4
 
 
+@pytest.mark.slow  # two minutes: ten contestants compile, each in a way of its own
 def test_the_race_has_ours_and_pytorchs_rows(tmp_path):
     pytest.importorskip("torch")
-    items, printed = session("bench", tmp_path)
-    rows = items["resnet8, batch 4"]
-    assert len(rows) == 10 and not [row for row in rows.values() if "error" in row]
-    assert rows["minires bf16, graph"]["launches"] == rows["minires float32"]["launches"]
-    assert rows["minires bf16"]["bytes/image"] < 0.95 * rows["minires float32"]["bytes/image"]
-    assert not [row for row in rows.values() if "warning" in row]  # all start from the same weights
-    bandwidth = items["copy bandwidth, bytes/s"]
+    items, printed = session("bench", tmp_path, "--seconds", "3000")
+    rows = {row["engine"]: row for row in items["resnet8, batch 4"]}
+    assert len(rows) == 10 and not [row for row in rows.values() if "problem" in row]
+    tf32, float32, bf16 = (rows[f"emulator {p}"] for p in ("tf32", "float32", "bf16"))
+    assert rows["emulator bf16, graph"]["launches"] == float32["launches"]
+    assert bf16["bytes_per_image"] < 0.95 * float32["bytes_per_image"]
+    bandwidth = items["copied, bytes/s"]
     assert bandwidth > 0
-    kernels = items["resnet8, batch 4, by kernel: minires tf32"]
-    assert sum(k["launches"] for k in kernels.values()) == rows["minires tf32"]["launches"]
-    assert sum(k["bytes"] for k in kernels.values()) == 4 * rows["minires tf32"]["bytes/image"]
-    assert items["resnet8, batch 4, by kernel: torch amp bf16"]["the rest"]["ms"] > 0
-    counted = items["resnet8, batch 4, bytes of memory, caches emptied: minires tf32"]
-    assert counted["bytes"] == pytest.approx(4 * rows["minires tf32"]["bytes/image"], rel=0.05)
+    kernels = items["resnet8, batch 4, by kernel: emulator tf32"]
+    assert sum(k["launches"] for k in kernels.values()) == tf32["launches"]
+    assert sum(k["bytes"] for k in kernels.values()) == 4 * tf32["bytes_per_image"]
+    assert items["resnet8, batch 4, by kernel: torch bf16"]["the rest"]["ms"] > 0
+    counted = items["resnet8, batch 4, bytes of memory, caches emptied: emulator tf32"]
+    assert counted["bytes"] == pytest.approx(4 * tf32["bytes_per_image"], rel=0.05)
     page = (tmp_path / "bench.md").read_text()
     assert page in printed and f"{bandwidth / 1e12:.2f} TB/s" in page
-    speed = {name: row["images/s"] for name, row in rows.items()}
-    best = max(speed[f"minires {p}{g}"] for p in ("tf32", "float32") for g in ("", ", graph"))
-    assert f"= {best / max(speed['torch eager'], speed['torch channels_last']):.2f}" in page
+    assert "WARNING" not in page  # all start from the same weights
+    speed = {name: row["images_per_second"] for name, row in rows.items()}
+    best = max(speed[f"emulator {p}{g}"] for p in ("tf32", "float32") for g in ("", ", graph"))
+    ratio = best / max(speed["torch eager"], speed["torch channels_last"])
+    assert f"trains {ratio:.2f} times as many" in page
+    assert (tmp_path / "resnet8-batch-4.png").read_bytes().startswith(b"\x89PNG")
 
 
-class Contestant:
-    """What a race asks of one: `seconds` for a step, or none if it breaks down."""
-
-    launches, bytes, memory = 1, 100, None
-
-    def __init__(self, seconds: float | None, first_loss: float = 2.3):
-        self.its_seconds, self.first_loss = seconds, first_loss
-
-    def seconds(self, steps: int) -> float:
-        if self.its_seconds is None:
-            raise MemoryError("none left")
-        return self.its_seconds
+def test_the_page_tells_who_computes_something_else_and_who_failed():
+    rows = [row(Result(Entry("resnet8", 4, "a"), [0.1], first_loss=2.3))]
+    rows += [row(Result(Entry("resnet8", 4, "b"), problem="MemoryError: none left"))]
+    rows += [row(Result(Entry("resnet8", 4, "c"), [0.2], first_loss=2.4))]
+    rows += [row(Result(Entry("resnet8", 4, "d"), [1.0], first_loss=2.3))]
+    text = page({"resnet8, batch 4, torch compile": rows, "x": {"error": "nothing there"}})
+    assert "the median 2.3000: c 2.4" in text and "none left" in text
+    assert "- x: nothing there" in text
 
 
-def test_a_race_goes_on_without_one_and_marks_who_computes_something_else(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    from gpu_contestants import race
-    from gpu_table import table
-
-    racing = {"a": Contestant(0.1), "b": Contestant(None), "c": Contestant(0.2, 2.4)}
-    racing["d"] = Contestant(1, 2.31)
-    makers = {name: lambda contestant=contestant: contestant for name, contestant in racing.items()}
-    rows = race(makers, batch=4, rounds=2, steps=1)
-    assert rows["b"]["error"] == "MemoryError: none left"
-    assert [name for name, row in rows.items() if "warning" in row] == ["c"]
-    assert rows["a"]["images/s"] == 40 and rows["a"]["ms"] == 100
-    page = table({"resnet8, batch 4, torch compile": rows})
-    assert "| c (first loss 2.4000, the median 2.3100) | 20 |" in page and "none left" in page
-
-
-def test_the_kernel_that_only_waits_compiles(monkeypatch):
+def test_the_kernel_that_only_waits_compiles():
     if nvrtc.wheel() is None:
         pytest.skip("the wheel nvidia-cuda-nvrtc is not installed")
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    from gpu_kernels import SPIN
-
     code, _ = nvrtc.compile_for("sm_90", SPIN, ())
     assert b"spin" in code
 
@@ -107,10 +93,7 @@ NCU = """==PROF== Connected to process 1
 """
 
 
-def test_the_table_of_ncu_is_read(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    from gpu_kernels import TIME, read_table, total
-
+def test_the_table_of_ncu_is_read(tmp_path):
     path = tmp_path / "ncu.csv"
     path.write_text(NCU.format(time=TIME, unit="byte"))
     found = total(read_table(path))

@@ -10,6 +10,7 @@ from minires import benchmarks, kernels, paper
 
 FLOORS = (
     "minires.cuda",
+    "minires.extensions",
     "minires.kernels.arrays",
     "minires.kernels",
     "minires.backends",

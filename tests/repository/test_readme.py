@@ -1,8 +1,11 @@
 """The README's code runs, and the commands and files that it names exist."""
 
+import os
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,4 +74,45 @@ def test_ci_runs_exactly_the_readmes_test_command():
     assert matching == [
         "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,parity]'"
         " && .venv/bin/pytest -n 2 --dist worksteal"
+    ]
+
+
+CALLED = """#!/usr/bin/env bash
+echo "$(basename "$0") $*" >> called
+[ "$(basename "$0") $*" != "$FAILS" ]
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "status"),
+    [
+        ("", 0),
+        ("ruff check .", 1),
+        ("ruff format --check .", 1),
+        ("pytest -n 2 --dist worksteal", 1),
+        ("pytest -n 2 --dist worksteal -m slow", 1),
+    ],
+)
+def test_ci_fails_if_any_part_fails_and_runs_the_others(fails, status, tmp_path):
+    for name in (".ci/run", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "called.sh").write_text(CALLED)
+    (tmp_path / "called.sh").chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    venv = tmp_path / "bin" / "python3"  # `python3 -m venv .venv` makes commands that only note
+    venv.write_text(
+        "#!/usr/bin/env bash\nmkdir -p .venv/bin\n"
+        "for name in pip ruff pytest; do ln -s ../../called.sh .venv/bin/$name; done\n"
+    )
+    venv.chmod(0o755)
+    environment = {"PATH": f"{venv.parent}{os.pathsep}{os.environ['PATH']}", "FAILS": fails}
+    run = subprocess.run([tmp_path / ".ci" / "run"], env=environment, capture_output=True)
+    assert run.returncode == status
+    assert (tmp_path / "called").read_text().splitlines() == [
+        "pip install -q -e .[test,parity]",
+        "ruff check .",
+        "ruff format --check .",
+        "pytest -n 2 --dist worksteal",
+        "pytest -n 2 --dist worksteal -m slow",
     ]

@@ -6,6 +6,7 @@ import minires as mr
 from minires import Tensor, backend, models, optim
 from minires import functional as F
 from minires.cuda_graph import capture
+from minires.data import Loader, Normalization, load_shapes
 from minires.training import Config, Trainer
 from minires.training.evaluate import Metrics
 from minires.training.weights import read_arrays
@@ -84,6 +85,12 @@ def batches(count: int, size: int = 6) -> list:
         )
         for _ in range(count)
     ]
+
+
+def loader(**how) -> Loader:
+    """Batches of 5 out of 23 shapes of 8 x 8."""
+    train, _ = load_shapes(23, 1, image_size=8)
+    return Loader(train, Normalization.make("per-pixel", train.images), 5, **how)
 
 
 def assert_same_bits(first: dict, second: dict) -> None:

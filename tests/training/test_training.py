@@ -282,22 +282,22 @@ def test_every_option_of_the_recipe_trains(tmp_path):
 def test_the_default_recipe_is_the_papers():
     config = Config(dataset="cifar10")
     assert config.total_steps(391) == PAPER_STEPS == 64_000
-    rate = config.learning_rate(64_000, depth=20)
+    rate = config.learning_rate(64_000)
     steps = (0, 31_999, 32_000, 47_999, 48_000, 63_999)
     assert [rate(i) for i in steps] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     assert (config.batch_size, config.momentum, config.weight_decay) == (128, 0.9, 1e-4)
 
 
 def test_deep_nets_warm_up_as_in_the_paper():
-    rate = Config(model="resnet110").learning_rate(64_000, depth=110)
+    rate = Config(model="resnet110").learning_rate(64_000)
     assert [rate(i) for i in (0, 399, 400)] == pytest.approx([0.01, 0.01, 0.1])
-    assert Config(warm_up=0).learning_rate(64_000, depth=110)(0) == pytest.approx(0.1)
+    assert Config(model="resnet110", warm_up=0).learning_rate(64_000)(0) == pytest.approx(0.1)
 
 
 def test_a_shortened_run_keeps_the_shape_of_the_schedule():
     config = Config(dataset="cifar10", epochs=10)
     total = config.total_steps(391)
-    rate = config.learning_rate(total, depth=20)
+    rate = config.learning_rate(total)
     assert total == 3910
     assert [rate(i) for i in (1954, 1955, 2931, 2932)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
 

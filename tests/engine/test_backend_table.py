@@ -10,7 +10,7 @@ import minires as mr
 from minires import Tensor, backend, backends, models
 from minires import functional as F
 from minires.backend import Backend, register
-from minires.bench.account import chosen_engine
+from minires.benchmarks.account import chosen_engine
 from minires.cli import main
 from minires.training import Config
 from minires.training.graphed import is_graphed
@@ -26,10 +26,12 @@ def backward(dy, saved, needs):
 
 
 @pytest.fixture(autouse=True)
-def own_table(monkeypatch):
+def own_table():
     """Entries that a test adds are gone after it."""
-    monkeypatch.setattr(backends, "BACKENDS", table := dict(backends.BACKENDS))
-    monkeypatch.setattr(backend, "BACKENDS", table)
+    before = dict(backends.BACKENDS)
+    yield
+    backends.BACKENDS.clear()
+    backends.BACKENDS.update(before)
 
 
 @pytest.fixture

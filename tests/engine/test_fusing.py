@@ -131,6 +131,19 @@ def test_an_option_that_the_fused_operation_does_not_know_keeps_it_away(part, fu
     assert fused_calls == ["basic_block"]
 
 
+@pytest.mark.parametrize("part", ["conv1", "bn1", "conv2", "bn2", "shortcut"])
+def test_a_hook_is_called_and_keeps_the_fused_operation_away_only_while_it_is_there(
+    part, fused_calls
+):
+    block, x, seen = BasicBlock(4, 8, 2, "A").double(), images(4), []
+    for register in ("register_forward_hook", "register_forward_pre_hook"):
+        with getattr(getattr(block, part), register)(lambda *call: seen.append(call) or None):
+            through(block, x, fused=True)
+    assert len(seen) == 2 and not fused_calls
+    through(block, x, fused=True)
+    assert fused_calls == ["basic_block"]
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_stem_with_an_unknown_option_or_a_forward_of_its_own_is_not_fused(which, fused_calls):
     parts = stem()

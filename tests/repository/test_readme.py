@@ -3,7 +3,6 @@
 import os
 import re
 import runpy
-import shlex
 import shutil
 import subprocess
 import sys

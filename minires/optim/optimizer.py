@@ -1,4 +1,7 @@
-"""Optimizer: which parameters are updated, at which rate, with what is kept from step to step."""
+"""Optimizer: which parameters are updated, at which rate, with what is kept from step to step.
+
+See docs/decisions/training.md, "Optimizers name their state".
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -31,7 +34,7 @@ class Optimizer:
         Groups are dicts, as in PyTorch: ``{"params": ..., "lr": ..., "weight_decay": ...}``, the
         last two only where they differ from those of the others.
     lr, weight_decay : float
-        Of the groups without their own.
+        Values for the groups without their own.
     **settings
         Numbers that are the same for all groups, by the names of the kernel's parameters.
 
@@ -44,7 +47,7 @@ class Optimizer:
         () of float64 on the current backend, for a step that is captured as a CUDA graph: every
         replay reads the rate that it then holds.
     params : list of Parameter
-        Of all groups.
+        The parameters of all groups.
     states : list of dict
         What is kept for each of `params`: arrays on the current backend, by name.
     """
@@ -102,7 +105,7 @@ class Optimizer:
         `scaling` is the `state` of a `minires.amp.GradScaler` that has seen the gradients.
         """
         update, states = backend.kernel(self.kernel).update, iter(self.states)
-        together = {}  # by learning rate: one call for all groups that share it
+        together: dict = {}  # by learning rate: one call for all groups that share it
         for group in self.groups:
             lr, decay = group["lr"], group["weight_decay"]
             alike = together.setdefault(id(lr) if hasattr(lr, "shape") else lr, (lr, []))[1]
@@ -163,11 +166,11 @@ class Optimizer:
         return type(self).__name__
 
     def _grouped(self, params: Params) -> list[dict]:
-        if not isinstance(params, Module | Tensor):
-            params = list(params)
-            if params and all(isinstance(group, dict) for group in params):
-                return params
-        return [{"params": params}]
+        if isinstance(params, Module | Tensor):
+            return [{"params": params}]
+        given = list(params)
+        groups = [group for group in given if isinstance(group, dict)]
+        return groups if groups and len(groups) == len(given) else [{"params": given}]
 
     def _group(self, group: dict, lr: float, weight_decay: float) -> dict:
         if "params" not in group or not group.keys() <= set(OF_A_GROUP):

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from math import cos, pi
 
-Schedule = Callable[[int], float]
+Schedule = Callable[[float], float]
 """A learning-rate schedule: iteration (0, 1, ...) -> learning rate.
 
 A pure function of the iteration, unlike PyTorch's stateful schedulers: set `opt.lr = schedule(i)`
@@ -25,12 +25,12 @@ def step_decay(lr: float, milestones: Iterable[int], gamma: float = 0.1) -> Sche
     return lambda iteration: lr * gamma ** bisect_right(milestones, iteration)
 
 
-def cosine(lr: float, total: int, final: float = 0.0) -> Schedule:
+def cosine(lr: float, total: float, final: float = 0.0) -> Schedule:
     """Half a cosine from `lr` at 0 down to `final` at `total` (Loshchilov & Hutter 2017)."""
     if not total > 0:
         raise ValueError(f"cosine: total must be above 0, but is {total}")
 
-    def schedule(iteration: int) -> float:
+    def schedule(iteration: float) -> float:
         progress = min(iteration / total, 1.0)
         return final + (lr - final) * (1 + cos(pi * progress)) / 2
 
@@ -45,7 +45,7 @@ def one_cycle(lr: float, total: int, peak_at: float = 0.3, start: float = 0.04) 
     peak = peak_at * total
     fall = cosine(lr, max(total - peak, 1))
 
-    def schedule(iteration: int) -> float:
+    def schedule(iteration: float) -> float:
         if iteration < peak:
             return lr * (start + (1 - start) * iteration / peak)
         return fall(iteration - peak)

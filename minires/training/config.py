@@ -1,4 +1,7 @@
-"""The settings of a training run, and what follows from them. The defaults are the paper's."""
+"""The settings of a training run, and what follows from them. The defaults are the paper's.
+
+See docs/decisions/training.md, "Recompute or CUDA graph".
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -161,7 +164,7 @@ class Config(Settings):
         """What updates the parameters of `model`."""
         make, own = OPTIMIZERS[self.optimizer]
         spared = not self.decay_norm_bias
-        params = optim.decay_groups(model, self.weight_decay) if spared else model
+        params = optim.decay_groups(model, self.weight_decay or 0.0) if spared else model
         return make(params, **{name: getattr(self, name) for name in own})
 
     def total_steps(self, steps_per_epoch: int) -> int:
@@ -177,11 +180,13 @@ class Config(Settings):
 
         The paper divides by 10 at 32k and 48k of 64k iterations: at 1/2 and 3/4, here of any total.
         """
+        assert self.lr is not None  # since `_complete_optimizer`
+        lr = self.lr
         schedule = {
-            "step": lambda: optim.step_decay(self.lr, (total // 2, total * 3 // 4)),
-            "cosine": lambda: optim.cosine(self.lr, total),
-            "one-cycle": lambda: optim.one_cycle(self.lr, total),
-            "constant": lambda: optim.constant(self.lr),
+            "step": lambda: optim.step_decay(lr, (total // 2, total * 3 // 4)),
+            "cosine": lambda: optim.cosine(lr, total),
+            "one-cycle": lambda: optim.one_cycle(lr, total),
+            "constant": lambda: optim.constant(lr),
         }[self.schedule]()
         warm_up = self.warm_up
         if warm_up is None:  # in a shortened run the warm-up is shortened, too
@@ -190,4 +195,4 @@ class Config(Settings):
             warm_up = min(whole, shortened)
         if not warm_up:
             return schedule
-        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, self.lr))
+        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, lr))

@@ -43,7 +43,7 @@ class Run:
     Attributes
     ----------
     config : Settings
-        With what "auto" chose.
+        The settings, with what "auto" chose.
     out : Path
     model : Module
     optimizer : Optimizer
@@ -56,7 +56,7 @@ class Run:
     history : list of dict
         One row per epoch: the rows of metrics.csv.
     seconds : float
-        Of training in the epoch so far.
+        Time of training in the epoch so far.
     resumed : bool
     stopped : bool
         Whether `run` was asked to stop, be it after the last step, when it finishes all the same.
@@ -88,7 +88,8 @@ class Run:
         backend.set_precision(config.precision)
         backend.seed(config.seed)
         self.config = config.with_choices(backend=backend.current())
-        self.step, self.history, self.seconds = 0, [], 0.0
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict] = []
         self.resumed, self.stopped = self._saved is not None, False
 
     def _go_on(self) -> None:
@@ -216,7 +217,7 @@ class Run:
 
     def _finish_epoch(self, epoch: int) -> None:
         """Evaluate, and write everything that a finished epoch leaves behind."""
-        row = {"epoch": epoch + 1, "step": self.step}
+        row: dict = {"epoch": epoch + 1, "step": self.step}
         row["lr"] = float(f"{self.schedule(self.step - 1):.6g}")
         row |= self.measure()
         self.history.append(row)

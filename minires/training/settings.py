@@ -7,10 +7,13 @@ from typing import ClassVar, Self
 
 @dataclass(frozen=True)
 class Settings:
-    """The base of the settings of every kind of run; the fields are those of a subclass.
+    """The base of the settings of every kind of run; the fields are those of a subclass."""
 
-    All of them have `out`, `backend`, `precision`, `seed` and `checkpoint_every`.
-    """
+    out: str  # what all runs have; each kind has defaults of its own
+    backend: str
+    precision: str
+    seed: int
+    checkpoint_every: int
 
     trained: ClassVar[str]
     """What such a run trains, in words."""

@@ -1,6 +1,8 @@
 """Packaging. Some rooms stand beside `minires/`: `kernels/` is imported as `minires.kernels`."""
 
+import re
 import sys
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -18,11 +20,16 @@ packages = find_packages(include=["minires", "minires.*"])
 for room in ROOMS:
     packages += [f"minires.{room}", *(f"minires.{room}.{p}" for p in find_packages(room))]
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in packages if ".kernels" in name}
+package_data["minires"] = ["py.typed"]
 package_data["minires.cuda"] = ["include/*"]
+
+# Read, not imported: the packages that minires imports are not installed yet.
+text = (Path(__file__).parent / "minires" / "__init__.py").read_text(encoding="utf-8")
+version = re.search(r'^__version__ = "(.*)"$', text, re.MULTILINE)[1]
 
 setup(
     name="minires",
-    version="0.1.0",
+    version=version,
     description="A deep-learning engine written from scratch to be read, "
     "that trains the CIFAR ResNets of He et al. (2015)",
     long_description=open("README.md", encoding="utf-8").read(),

@@ -120,7 +120,7 @@ class Entry:
 
     @property
     def bits(self) -> int:
-        """Of a number in memory: 16 or 32. Only entries of as many are compared."""
+        """Bits of a number in memory: 16 or 32. Only entries with the same number are compared."""
         half = self.way.half if self.way else self.precision
         return 16 if half in cuda.HALF else 32
 

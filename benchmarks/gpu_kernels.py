@@ -224,7 +224,7 @@ def counted(entry: Entry) -> dict:
     def count(launch: cuda.Launch) -> bool:
         # SGD reaches its arrays by their addresses in a table.
         by_address = [array for p in step.sgd.params for array in (p.data, p.grad)]
-        by_address += step.sgd.velocities
+        by_address += [state["velocity"] for state in step.sgd.states]
         is_sgd = launch.module.name.startswith("sgd")
         with cuda.count(*by_address * is_sgd) as counts:
             launch.run()

@@ -41,7 +41,7 @@ def _failed(item) -> bool:
 
 
 def _kernels(rows: dict, bandwidth) -> list[str]:
-    """With the time beyond what the copy bandwidth allows: the largest gap is where to work."""
+    """The kernels, with the time beyond what the copy bandwidth allows: work on the largest gap."""
     lines = [
         "| kernel | launches | ms | ms at the copy bandwidth | gap, ms |",
         "|---|---|---|---|---|",

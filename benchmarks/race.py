@@ -36,11 +36,11 @@ class Result:
     Attributes
     ----------
     seconds : list of float
-        Of every timed step.
+        The time of every timed step.
     first_step_seconds : float
         The first one, with what compilation the caches on disk did not spare.
     first_loss : float
-        Of the first step: equal networks on equal batches have equal first losses.
+        The loss of the first step: equal networks on equal batches have equal first losses.
     memory_bytes : int
         On a CPU the process's peak resident memory during the timed steps, its libraries
         included; on a GPU what the library has taken for this entry; 0 if nothing tells it.
@@ -74,12 +74,12 @@ class Result:
 
     @property
     def images_per_second(self) -> float:
-        """By the median step."""
+        """Images that the median step trains in a second."""
         return self.entry.batch_size / self.quartiles[1]
 
     @property
     def flops_per_second(self) -> float:
-        """By the median step."""
+        """Arithmetic of the median step in a second."""
         return self.flops / self.quartiles[1]
 
 

@@ -27,7 +27,7 @@ class Step:
     ----------
     entry : Entry
     clock : Clock
-        Of the device that computes.
+        The clock of the device that computes.
     launches, bytes : int
         Launches of minires' CUDA kernels in a step, and the bytes that they state to move; 0
         elsewhere.

@@ -20,9 +20,9 @@ other files are faster ways to compute the same; where a backend has none, the r
 What several files need stands beside the folders: `arrays.py` for the references; for Numba
 `vectors.py` (registers by name), `register_tile.py` (the inner loop of every convolution), `jit.py`
 (compile once per machine) and `memory.py` (the pool); for GPUs `grid.py` and `numba_grid.py` (how
-kernels are launched) and `traffic.py` (what a launch must move to and from memory). `ladders.py`
-finds the ladders: a kernel in several versions, from the naive one up, in the folder `ladder/` of
-its operation.
+kernels are launched), `tables.py` (one launch for many arrays) and `traffic.py` (what a launch must
+move to and from memory). `ladders.py` finds the ladders: a kernel in several versions, from the
+naive one up, in the folder `ladder/` of its operation.
 """
 
 import importlib.util

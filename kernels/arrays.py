@@ -1,4 +1,7 @@
-"""What every reference kernel needs to know about arrays: whose they are, windows, broadcasting."""
+"""What every reference kernel needs to know about arrays: whose they are, windows, broadcasting.
+
+See docs/decisions/autodiff.md, "Two dtypes".
+"""
 
 import sys
 from types import ModuleType
@@ -11,6 +14,15 @@ from minires.cuda.graph import refuse
 def array_module(x) -> ModuleType:
     """The module whose functions work on `x`: numpy, or cupy for a CuPy array."""
     return np if isinstance(x, np.ndarray | np.generic) else sys.modules["cupy"]
+
+
+def alike(*arrays) -> bool:
+    """Whether they have one shape and one dtype, and all are C-contiguous."""
+    first = arrays[0]
+    return all(
+        array.shape == first.shape and array.dtype == first.dtype and array.flags.c_contiguous
+        for array in arrays
+    )
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:

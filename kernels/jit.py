@@ -3,6 +3,9 @@
 Numba's own disk cache looks only at the file in which a function stands. Kernels here are made of
 functions from several files, so the cache directory carries a hash of all of them: an edited file
 means a new directory, never stale machine code.
+
+See docs/decisions/cpu.md, "No fastmath".
+See docs/decisions/cpu.md, "LLVM's second level".
 """
 
 import hashlib

@@ -6,6 +6,8 @@ beside them the first rungs once more in Numba-CUDA, `v1_naive.py` ... with a fu
 
 >>> for rung in ladders.rungs("matmul"):
 ...     c = rung.run(a, b)
+
+See docs/decisions/cuda.md, "Ladders beside kernels".
 """
 
 import importlib

@@ -3,6 +3,8 @@
 A fresh array of some megabytes costs more than reading it: the operating system hands out its pages
 one fault at a time. The pool keeps the memory of arrays that nobody holds any longer and gives it
 to the next array of about that size, so that after the second step nothing new is allocated.
+
+See docs/decisions/cpu.md, "Memory pool".
 """
 
 from collections import defaultdict
@@ -22,8 +24,8 @@ processor that reads x[i] just after it wrote y[i] may take them for the same ad
 first compares the low 12 bits."""
 
 LARGER = 1.75
-"""A free block up to so many times as large as needed is taken rather than a new one: the last,
-smaller batch of an epoch needs no memory of its own."""
+"""A free block up to LARGER times as large as needed is taken rather than a new one, so that the
+last, smaller batch of an epoch needs no memory of its own."""
 
 _free: dict[int, list["_Block"]] = defaultdict(list)
 _reserved = 0

@@ -24,6 +24,8 @@ strides let one loop serve a convolution, where a is the image and (o, d) walks 
 its weight gradient, where b is the output gradient and (o, d) walks over the pixels.
 
 Numba code cannot say "these sums are registers": the loop is emitted as LLVM instructions below.
+
+See docs/decisions/cpu.md, "Constant strides".
 """
 
 import numba
@@ -51,7 +53,7 @@ MOST_ROWS = 16 if WIDE else 6
 
 
 def tile_vectors(channels: int) -> int:
-    """Vectors in a tile for b and y with so many channels: 2 if they are whole, with AVX-512."""
+    """Vectors in a tile for b and y with `channels`: 2 if they are whole, with AVX-512."""
     return 2 if WIDE and channels % (2 * LANES) == 0 else 1
 
 

@@ -1,7 +1,7 @@
-"""What a launch must move to and from memory, where that is not all of its arrays.
+"""How many bytes a launch must move to and from memory, where that is not all of its arrays.
 
-In bytes, each byte once; of an array of which only some pixels or channels are read, all bytes of
-the sectors that hold them, since memory moves in sectors.
+Each byte counts once. If a launch reads only some pixels or channels of an array, all bytes of the
+sectors that hold them count, since memory moves in sectors.
 """
 
 from functools import cache
@@ -45,7 +45,7 @@ def bytes_of_windows(shape, itemsize: int, kernel, stride, padding=(0, 0)) -> in
 
 @cache
 def bytes_of_channels(pixels: int, wider: int, low: int, channels: int, itemsize: int) -> int:
-    """What is read of an array (pixels, wider), of its channels from `low` on, so many."""
+    """Bytes read of an array (pixels, wider) where only `channels` channels from `low` on are."""
     return _bytes_of_pieces((np.arange(pixels) * wider + low) * itemsize, channels * itemsize)
 
 

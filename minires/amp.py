@@ -2,6 +2,8 @@
 
 from minires import backend
 from minires.kernels.grad_scaler import FOUND, SCALE
+from minires.optim import Optimizer
+from minires.tensor import Tensor
 
 
 class GradScaler:
@@ -43,13 +45,13 @@ class GradScaler:
         self.growth = (float(growth_factor), float(backoff_factor), int(growth_interval))
         self.state = backend.asarray([init_scale, 1 / init_scale, 0, 0], "f4")
 
-    def backward(self, loss) -> None:
+    def backward(self, loss: Tensor) -> None:
         """Differentiate `loss` (a Tensor () of float32) times the scale."""
         if loss.size != 1:
             raise ValueError(f"GradScaler: the loss must be one number, but is {loss.shape}")
         loss.backward(self.state[SCALE : SCALE + 1].reshape(loss.shape))
 
-    def step(self, optimizer) -> None:
+    def step(self, optimizer: Optimizer) -> None:
         """Update the parameters with the gradients divided by the scale, if all are finite."""
         grads = [parameter.grad for parameter in optimizer.params if parameter.grad is not None]
         backend.kernel("grad_scaler").update(grads, self.state, *self.growth)

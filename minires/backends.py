@@ -12,6 +12,8 @@ files; `register` adds one from outside, here with kernels in my_kernels/relu/mi
 >>> register(Backend("mine", kernel_file="mine", package="my_kernels"))
 
 Nothing of a backend is imported before its entry is asked.
+
+See docs/decisions/models_and_data.md, "One table for each kind".
 """
 
 import importlib.util

@@ -6,6 +6,8 @@
 
 `minires.cuda.graph` records launches and knows no Function. Here Functions are watched, too: one
 that computes without launching a kernel would not be part of the CUDA graph, so it is refused.
+
+See docs/decisions/cuda_graphs.md, "Refused in words".
 """
 
 from collections.abc import Callable

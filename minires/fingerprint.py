@@ -1,4 +1,7 @@
-"""Checksums that tell whether an array that backward needs was modified in place."""
+"""Checksums that tell whether an array that backward needs was modified in place.
+
+See docs/decisions/autodiff.md, "Fingerprints".
+"""
 
 import zlib
 from functools import cache

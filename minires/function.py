@@ -3,9 +3,12 @@
 Calling a Function computes y from its inputs and, if any of them requires a gradient, remembers
 what the chain rule will need: who made each input (`parents`) and what the kernel saved (`saved`).
 The remembered Functions form the graph; `leaf_gradients` walks it from the loss to the leaves.
+
+See docs/decisions/autodiff.md, "Functions hold Functions".
 """
 
 from contextlib import ContextDecorator
+from functools import partial
 from typing import Any, ClassVar
 
 from minires import backend
@@ -192,8 +195,8 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
             if parent is None:
                 continue
             if parent in pending:
-                add = backend.kernel("add", function.backend).forward
-                total, _ = watched(function, "sum", add, pending[parent], gradient)
+                add = partial(_add, function.backend)
+                total = watched(function, "sum", add, pending[parent], gradient)
                 pending[parent] = function.xp.asarray(total)
                 continue
             if not isinstance(parent, Function):
@@ -204,6 +207,11 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
         if not retain_graph:
             function.free()
     return pending
+
+
+def _add(on: str, a, b):
+    """The sum of two gradients, by the kernel of backend `on`."""
+    return backend.kernel("add", on).forward(a, b)[0]
 
 
 def _is_fresh(gradient, saved: tuple) -> bool:

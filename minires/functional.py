@@ -2,6 +2,8 @@
 
 Each operation is a short Function, which names its folder in `kernels/` (there stand the formulas
 and the derivation of the backward), and a function that checks what a student gets wrong.
+
+See docs/decisions/autodiff.md, "PyTorch's names".
 """
 
 import numpy as np
@@ -202,7 +204,7 @@ def basic_block(
         Add x before the last ReLU, by option A where the shape changes; without, it is the same
         part of a plain net.
     stride : int
-        Of the first convolution.
+        Stride of the first convolution.
 
     Returns
     -------

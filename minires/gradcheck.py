@@ -54,7 +54,7 @@ def gradcheck(
         Allowed is |backward - numerical| <= atol + rtol * max(|backward|, |numerical|), and on top
         of it the round-off of the differences.
     seed : int
-        For the cotangent and the directions.
+        Seed of the cotangent and the directions.
 
     Returns
     -------
@@ -153,9 +153,9 @@ class _Probe:
     def is_kink(self, move, h: float, analytic: float) -> bool:
         """Whether left and right slope still differ when the step shrinks.
 
-        Of a smooth function they differ by h f'', a hundredth of it at h / 100; a kink within the
-        step keeps its jump, or, if it lies between h / 100 and h, loses it altogether and then the
-        small step agrees with backward.
+        The slopes of a smooth function differ by h f'', a hundredth of it at h / 100; a kink within
+        the step keeps its jump, or, if it lies between h / 100 and h, loses it altogether, and then
+        the small step agrees with backward.
         """
         _, left, right = self.slopes(move, h)
         central, near_left, near_right = self.slopes(move, h / 100)

@@ -8,6 +8,9 @@ a second forward (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Co
 https://arxiv.org/abs/1604.06174, section 4). PyTorch calls it activation checkpointing.
 
 >>> y = recomputed(block, x)  # instead of block(x): the same y, and the same gradients
+
+See docs/decisions/training.md, "Recompute as a Function".
+See docs/decisions/training.md, "The same statistics twice".
 """
 
 from collections.abc import Iterator, Sequence

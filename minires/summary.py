@@ -24,14 +24,14 @@ class Row:
         As in the state dict, such as ``layer1.0.conv1``; of an operation, its name.
     kind : str
     shape : tuple of int
-        Of its result, the axis of images left out.
+        The result's shape, without the axis of images.
     parameters : int
-        That it learns; 0 where a layer is used again.
+        Numbers that it learns; 0 where a layer is used again.
     multiply_adds : int
-        For one image, in convolutions and linear layers; everything else is not counted, as in the
-        paper's table 1.
+        Multiply-adds for one image, in convolutions and linear layers; everything else is not
+        counted, as in the paper's table 1.
     activation_bytes : int
-        Of its result for one image in float32; 0 for a view.
+        Bytes of its result for one image in float32; 0 for a view.
     block, block_kind : str
         The part of the network that it belongs to.
     """
@@ -54,12 +54,12 @@ class Summary:
 
     @property
     def parameters(self) -> int:
-        """That the network learns."""
+        """How many numbers the network learns."""
         return sum(row.parameters for row in self.rows)
 
     @property
     def multiply_adds(self) -> int:
-        """Of the forward pass of one image."""
+        """Multiply-adds of the forward pass of one image."""
         return sum(row.multiply_adds for row in self.rows)
 
     @property
@@ -93,7 +93,7 @@ class Summary:
         return found
 
     def table(self, layers: bool = False) -> str:
-        """As text: a line for each block, or each layer; then the totals."""
+        """The summary as text: a line for each block, or each layer; then the totals."""
         head = ("", "", "output", "parameters", "multiply-adds", "activation kB")
         lines = [head] + [
             (
@@ -140,7 +140,7 @@ def summarize(model: nn.Module, image_size: int, channels: int = 3) -> Summary:
     image_size : int
         Pixels a side.
     channels : int
-        Of the image.
+        Channels of the image.
 
     Raises
     ------

@@ -9,6 +9,8 @@
 
 Timing by operation, accounting, summaries and the capture of CUDA graphs are watchers; so is
 `detect_anomaly`, which stops at the first number that is none.
+
+See docs/decisions/autodiff.md, "One seam".
 """
 
 from collections.abc import Callable, Iterator

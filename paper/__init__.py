@@ -6,7 +6,7 @@ An experiment is a module with
     MODELS      budget -> names of the networks it compares
     SEEDS       budget -> how many seeds of each
     BUDGETS     what the budgets mean here, where they are not those of `setting.BUDGETS`
-    KINDS       of networks that it is about, where not all are: "resnet", "plain", "vgg"
+    KINDS       kinds of networks that it is about, if not all: "resnet", "plain", "vgg"
     COLUMNS     column of a row -> how a number in it is printed: the table; a row may hold more
     trainings(setting) -> list of Training: the networks it needs trained
     measure(setting, runs) -> list of rows: what comes out, from the finished runs
@@ -21,6 +21,8 @@ Networks are trained first, one after the other or by Dask (`queue.py`), and kep
     setting.py     what it is run with: budget, networks, seeds, data
     detection/     the detector of the experiment `detection` (`backbones.py`) and its scenes
     results/       what came out so far, beside the paper's numbers
+
+See docs/decisions/paper.md, "An experiment is a module".
 """
 
 from importlib import import_module

@@ -127,12 +127,14 @@ def _trained(setting: Setting, run) -> DetectionTrainer:
             **DETECTORS[setting.budget],
         )
     )
-    trainer.run(lambda text: print(text, flush=True))
+    trainer.run()
+    if trainer.stopped:  # while it was finished: too late for it, not for the next one
+        raise KeyboardInterrupt
     return trainer
 
 
 def _means(precisions: np.ndarray) -> list[float]:
-    """Of each seed; a class without objects does not count."""
+    """The mean precision of each seed; a class without objects does not count."""
     return [float(np.nanmean(own)) for own in precisions]
 
 

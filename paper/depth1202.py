@@ -29,7 +29,7 @@ BUDGETS = {
     ),
 }
 STEPS = 3
-"""In each process: the first, in which buffers are made, and those whose time is taken."""
+"""Steps in each process: the first one makes the buffers and is not timed."""
 
 COLUMNS = {
     "model": "",
@@ -43,7 +43,7 @@ COLUMNS = {
 
 
 def trainings(setting: Setting) -> list[Training]:
-    """None: single steps are taken, each time in a process of its own."""
+    """No network is trained: single steps are taken, each time in a process of its own."""
     return []
 
 

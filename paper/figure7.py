@@ -59,7 +59,8 @@ def measure(setting: Setting, runs) -> list[dict]:
 
 
 def response_std(net: nn.Module, batches) -> list[float]:
-    """Of every batch norm of `net`, from the first layer on, over all `batches` of (x, labels)."""
+    """The deviation of each batch norm's result in `net`, first layer first, over all `batches`
+    of (x, labels)."""
     sums = {}  # layer -> count, sum, sum of squares
 
     def note(name: str, y) -> None:
@@ -91,7 +92,7 @@ def _note_alone(note, name: str, norm: nn.BatchNorm2d, inputs: tuple, _) -> None
 
 
 def figure(rows: list[dict], title: str) -> bytes:
-    """By layer, and by magnitude, as in the paper."""
+    """Draw the deviations by layer, and by magnitude, as in the paper."""
     panels = []
     for heading, x, order in (
         ("by layer", "layer", lambda std: std),

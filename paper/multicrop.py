@@ -21,7 +21,7 @@ trainings = Setting.trainings
 
 
 def _shifts(by: int) -> list[tuple[int, int]]:
-    """The image, and shifted by so many pixels towards each of its four corners."""
+    """The image, and the image shifted by `by` pixels towards each of its four corners."""
     return [CENTRE, *product((PAD - by, PAD + by), repeat=2)]
 
 

@@ -49,7 +49,7 @@ def probabilities(run: Run, views=((CENTRE, False),)) -> tuple[np.ndarray, np.nd
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Of each row, in float64."""
+    """The softmax of each row, in float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)
 

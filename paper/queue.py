@@ -74,7 +74,7 @@ def train(training: Training, download: bool = True) -> dict[str, bytes]:
                     f"{path} has the checkpoint of a finished run, but not its whole record "
                     f"(metrics.csv); delete it, or choose another --out"
                 )
-            if trainer.stopped:  # while it was finished: too late for it, not for those that wait
+            if trainer.stopped:  # too late to stop this run, but those that wait are stopped
                 raise KeyboardInterrupt
     return {name: (path / name).read_bytes() for name in RESULTS if (path / name).exists()}
 

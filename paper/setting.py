@@ -1,4 +1,7 @@
-"""What an experiment is run with: how much of it, on which networks, seeds and data."""
+"""What an experiment is run with: how much of it, on which networks, seeds and data.
+
+See docs/decisions/paper.md, "The shortened budget".
+"""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +17,7 @@ class Budget:
     Attributes
     ----------
     meaning : str
-        Said in every output.
+        What the budget means; every output states it.
     recipe : dict
         Settings of `Config` that differ from the paper's recipe.
     """
@@ -52,7 +55,7 @@ class Training:
     Attributes
     ----------
     name : str
-        Of its directory under ``runs/``.
+        Name of its directory under ``runs/``.
     config : Config
     kind : str
         Which trainer: "plain", or "watched", which also keeps the norms of gradients.
@@ -115,7 +118,7 @@ class Setting:
 
     @property
     def meaning(self) -> str:
-        """Of the budget, in words."""
+        """What the budget means, in words."""
         return self.budgets[self.budget].meaning
 
     def config(self, model: str, seed: int, **more) -> Config:

@@ -1,4 +1,4 @@
-// One thread for every so many elements: 8 bytes read, 4 written.
+// Each thread visits elements a whole grid apart: 8 bytes read, 4 written.
 #include "minires.cuh"
 
 template <typename T>

@@ -22,4 +22,6 @@ forward_at(images, labels, chosen, offsets, flips, pad, mean, inv_std, batch, si
     labels (M,) int64: of all images. chosen, offsets and flips are those of an epoch, of which the
     batch has the rows batch * size to (batch + 1) * size - 1; batch () int64 is an array, which a
     graph reads at every replay. In reference.py and cuda.py only: no other kernels are replayed.
+
+See docs/decisions/models_and_data.md, "Pad after normalising".
 """

@@ -1,5 +1,5 @@
-// A thread writes every so many elements of the batch: it knows from the image's offset and flip which
-// byte of which stored image is its own. 1 byte read (and a mean, from the cache), 4 or 2 written.
+// Each thread writes elements of the batch a whole grid apart: it knows from the image's offset and flip
+// which byte of which stored image is its own. 1 byte read (and a mean, from the cache), 4 or 2 written.
 #include "minires.cuh"
 
 template <typename S>

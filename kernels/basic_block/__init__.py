@@ -31,4 +31,6 @@ processor a write counts twice, because it reads the line first: 26 and 42.)
 
 x may be of half length, float16 or bfloat16, with all parameters in float32: see "Half storage" in
 `kernels/conv_norm_relu`. Rounded, when they are written, are a, b, y, du, dh and dx.
+
+See docs/decisions/cpu.md, "A block is one operation".
 """

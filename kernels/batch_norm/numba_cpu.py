@@ -16,6 +16,8 @@ merged from block to block by Chan, Golub and LeVeque (1983), eq. 1.5, without c
 second pass walks backwards: what the first has read last is still in the cache.
 
 Channels that do not fill whole vectors (C no multiple of 16) are left to the reference.
+
+See docs/decisions/cpu.md, "Bits do not depend on threads".
 """
 
 import numpy as np
@@ -103,7 +105,7 @@ def backward(dy, saved, needs=(True, True, True, True)):
 
 
 def finish_statistics(mean, squares, m, running_mean, running_var, momentum, eps, dtype):
-    """From the sums over the batch to mean and inv_std; updates the running statistics."""
+    """Compute mean and inv_std from the sums over the batch; update the running statistics."""
     var = squares / m
     running_mean += momentum * (mean - running_mean)
     running_var += momentum * (var * (m / (m - 1)) - running_var)

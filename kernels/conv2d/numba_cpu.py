@@ -8,6 +8,8 @@ loop meets no edge).
 
 Bits do not depend on the number of threads: each y is one sum in a fixed order, and the weight
 gradient adds a number of partial sums that follows from the shapes alone.
+
+See docs/decisions/cpu.md, "No im2col".
 """
 
 from functools import cache

@@ -20,7 +20,7 @@ TILE, STEP = (8, 64) if SIMULATED else (16, 32)
 """Results of a block down and across, terms that it has in shared memory at a time."""
 
 TERMS_PER_PART = 32 if SIMULATED else 2048
-"""Of the weight gradient's sum over all pixels: as many blocks share it as there are parts."""
+"""Pixels in a part of the weight gradient's sum; each part is a block of its own."""
 
 
 def forward(x, w, stride=(1, 1), padding=(0, 0)):

@@ -23,6 +23,9 @@ them, while they are in the cache (`basic_block/` makes use of it). So memory se
 Sums meet differences of neighbouring pixels, so an error (or a NaN, an infinity) of one pixel can
 reach every pixel of the tiles whose patch holds it: one pixel farther than in the plain sum. In dw
 it can reach all nine places of the filter.
+
+See docs/decisions/cpu.md, "Winograd".
+See docs/decisions/cpu.md, "Blocks of tiles".
 """
 
 from functools import cache

@@ -1,4 +1,7 @@
-"""Convolution by im2col and a matrix product, in blocks of images that fit the cache."""
+"""Convolution by im2col and a matrix product, in blocks of images that fit the cache.
+
+See docs/decisions/cpu.md, "Blocks of im2col".
+"""
 
 from minires.kernels.arrays import array_module, pad_image, windows
 

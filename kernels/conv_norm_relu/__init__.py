@@ -24,4 +24,6 @@ x may be float16 or bfloat16, with w and all the others in float32. Then images 
 lie in memory in that dtype: a, y and dx are rounded to it once, when they are written. All that
 happens between reading and writing is float32: products and sums, statistics (of the rounded
 numbers), gradients of parameters, the running statistics.
+
+See docs/decisions/cuda.md, "Half storage".
 """

@@ -13,7 +13,7 @@ STAGED = 4608
 """Weights in shared memory at a time, at most (but one tap of the filter in any case)."""
 
 WARPS = 8
-"""Of a block, as in bands.cuh."""
+"""Warps of a block, as in bands.cuh."""
 
 STATIC = 64
 """Bytes of shared memory beside these; the kernels declare 4."""

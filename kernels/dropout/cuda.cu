@@ -1,4 +1,4 @@
-// One thread for every so many elements: 5 bytes read, 4 written. Forward and backward are one.
+// Each thread visits elements a whole grid apart: 5 bytes read, 4 written. Forward and backward are one.
 #include "minires.cuh"
 
 template <typename T>

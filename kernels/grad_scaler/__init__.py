@@ -15,6 +15,8 @@ After `interval` steps without such a thing it is raised.
 
 update(grads, state, growth, backoff, interval) -> None
     state is updated in place; on a device it stays there. `sgd` reads inverse and found from it.
+
+See docs/decisions/cuda_graphs.md, "The loss's scale too".
 """
 
 SCALE, INVERSE, FOUND, GOOD = range(4)

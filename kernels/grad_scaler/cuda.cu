@@ -1,8 +1,8 @@
-// Looks through all gradients in one launch, by the table of `sgd`; the block that finishes last sets
+// Looks through all gradients in one launch, by a table; the block that finishes last sets
 // the scale. 4 bytes read per element.
 #include "minires.cuh"
 
-constexpr int CHUNK = 1024;  // elements of a block, as in sgd/cuda.cu
+constexpr int CHUNK = 1024;  // elements of a block, as in kernels/tables.py
 enum { SCALE, INVERSE, FOUND, GOOD };
 
 // counts: how many warps have found something, how many blocks have finished; zero before and after.

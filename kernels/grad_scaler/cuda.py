@@ -9,7 +9,7 @@ from minires.cuda.graph import refuse
 from minires.kernels.arrays import array_module
 from minires.kernels.grad_scaler import reference
 from minires.kernels.grid import THREADS
-from minires.kernels.sgd.cuda import addresses_of, chunks
+from minires.kernels.tables import tables_of
 from minires.kernels.traffic import size_of
 
 KERNELS = Module(Path(__file__).parent / "cuda.cu", ["update"])
@@ -22,21 +22,14 @@ def update(grads, state, growth, backoff, interval):
     if not grads or not served:
         refuse("loss scaling of gradients that are not contiguous and float32")
         return reference.update(grads, state, growth, backoff, interval)
-    xp, sizes = array_module(state), tuple(gradient.size for gradient in grads)
-    owners, starts = chunks(sizes)
-    tables = dict(
-        addresses=xp.asarray(addresses_of(grads), np.uint64),
-        sizes=xp.asarray(sizes, np.int64),
-        owners=xp.asarray(owners),
-        starts=xp.asarray(starts),
-    )
-    counts = xp.zeros(2, np.uint32)
-    numbers = dict(growth=growth, backoff=backoff, interval=interval)
+    tables = tables_of(grads)
+    counts = array_module(state).zeros(2, np.uint32)
+    numbers = {"growth": growth, "backoff": backoff, "interval": interval}
     KERNELS.launch(
         "update",
-        (len(owners),),
+        (len(tables["owners"]),),
         (THREADS,),
-        dict(**tables, counts=counts, state=state, **numbers),
+        tables | numbers | {"counts": counts, "state": state},
         traffic=(size_of(*tables.values(), *grads, counts) + 8, size_of(counts, state)),
     )
     return None

@@ -1,4 +1,7 @@
-"""The affine map in array code."""
+"""The affine map in array code.
+
+See docs/decisions/cpu.md, "Linear stays with BLAS".
+"""
 
 from minires.kernels.arrays import column_sum
 

@@ -1,4 +1,4 @@
-// One thread for every so many elements: 4 bytes read, 4 written, nothing to share.
+// Each thread visits elements a whole grid apart: 4 bytes read, 4 written, nothing to share.
 #include "minires.cuh"
 
 template <typename T>

@@ -1,4 +1,4 @@
-"""ReLU in Numba-CUDA: a thread visits every so many elements."""
+"""ReLU in Numba-CUDA: each thread visits elements a whole grid apart."""
 
 from numba import cuda
 

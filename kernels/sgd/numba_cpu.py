@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minires.kernels.arrays import alike
 from minires.kernels.jit import jit
 from minires.kernels.sgd import reference
 
@@ -12,8 +13,7 @@ def update(params, grads, velocities, lr, momentum, weight_decays, nesterov, sca
         numbers = (lr, momentum, weight_decays, nesterov, scaling)
         return reference.update(params, grads, velocities, *numbers)
     for p, g, v, decay in zip(params, grads, velocities, weight_decays, strict=True):
-        alike = p.shape == g.shape == v.shape and p.dtype == g.dtype == v.dtype
-        if not (alike and all(array.flags.c_contiguous for array in (p, g, v))):
+        if not alike(p, g, v):
             reference.update([p], [g], [v], lr, momentum, [decay], nesterov)
             continue
         numbers = np.array([float(lr), momentum, decay], p.dtype)

@@ -1,4 +1,4 @@
-// A thread writes every so many elements: each knows by itself where its number comes from.
+// Each thread writes elements a whole grid apart, and knows where their numbers come from.
 #include "minires.cuh"
 
 template <typename T>

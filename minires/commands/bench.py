@@ -126,7 +126,7 @@ def add(commands) -> None:
         "--precision", nargs="+", default=["auto"], choices=PRECISIONS, help="as of minires train"
     )
     p.add_argument("--graph", action="store_true", help="also replay the step as a CUDA graph")
-    p.add_argument("--recompute", action="store_true", help="also with gradient checkpointing")
+    p.add_argument("--recompute", action="store_true", help="also recomputing in backward")
     p.add_argument(
         "--against",
         choices=("torch",),

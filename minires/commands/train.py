@@ -6,13 +6,14 @@ from pathlib import Path
 from minires.commands.options import DEFAULTS, common_options, option
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.training import Config, Trainer, checkpoint
+from minires.training.config import OPTIMIZERS
 
 
 def train(resume: bool, download: bool, **settings) -> None:
     """minires train. `settings` were given; a resumed run has the others from its checkpoint."""
     if "out" not in settings:
         settings["out"] = _default_out(DEFAULTS | settings, resume)
-    saved = checkpoint.read(Path(settings["out"])) if resume else None
+    saved = checkpoint.read(Path(settings["out"]), Config) if resume else None
     config = Config(**((saved.config if saved else {}) | settings))
     trainer = Trainer(config, resume, download)
     config = trainer.config
@@ -54,6 +55,12 @@ def _default_out(settings: dict, resume: bool) -> str:
     return base if number == 1 else f"{base}-{number}"
 
 
+def _defaults(setting: str) -> str:
+    """What a setting of the optimizer is for each that has it, if nothing else is given."""
+    own = {name: settings for name, (_, settings) in OPTIMIZERS.items() if setting in settings}
+    return ", ".join(f"{settings[setting]} for {name}" for name, settings in own.items())
+
+
 def add(commands) -> None:
     """The command's options."""
     p = commands.add_parser(
@@ -72,12 +79,20 @@ def add(commands) -> None:
     option(p, "--train-size", int, "use the first training images only")
     option(p, "--test-size", int, "use the first test images only")
     option(p, "--seed", int, "of weights, order and augmentation")
-    option(p, "--lr", float, "learning rate")
+    option(p, "--optimizer", str, "", choices=tuple(OPTIMIZERS))
+    option(p, "--lr", float, f"learning rate (default: {_defaults('lr')})")
     option(p, "--schedule", str, "", choices=("step", "cosine", "one-cycle", "constant"))
     option(p, "--warm-up", int, "iterations at 0.01 first (400 from 110 layers on, else 0)")
-    option(p, "--momentum", float, "")
-    p.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
-    option(p, "--weight-decay", float, "")
+    option(p, "--momentum", float, f"(default: {_defaults('momentum')})")
+    p.add_argument("--nesterov", action="store_true", help="Nesterov's momentum, of sgd")
+    p.add_argument(
+        "--betas",
+        type=float,
+        nargs=2,
+        metavar="X",
+        help=f"how much of the running moments a step keeps (default: {_defaults('betas')})",
+    )
+    option(p, "--weight-decay", float, f"(default: {_defaults('weight_decay')})")
     p.add_argument(
         "--no-decay-norm-bias",
         dest="decay_norm_bias",

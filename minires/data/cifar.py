@@ -242,7 +242,7 @@ def _read_binary(path: Path, records: int, label_ranges: dict[str, int]) -> list
 
 
 def _read_python(path: Path, records: int, label_ranges: dict[str, int]) -> list[np.ndarray]:
-    """As `_read_binary`, from a pickled dict."""
+    """The same as `_read_binary`, from a pickled dict."""
     most = records * 8192 + (1 << 16)
     arrays = _from_pickle(path, most, ["data", *label_ranges], pickled.integers)
     shapes = [(records, PIXELS)] + [(records,)] * len(label_ranges)

@@ -122,7 +122,7 @@ def pixel_grid(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def finished(draws: Draws, image: np.ndarray, noise: float) -> np.ndarray:
-    """As uint8 (count, size, size, 3); `image` is changed.
+    """The images as uint8 (count, size, size, 3); `image` is changed.
 
     `noise` is added per pixel and channel, triangular between -noise and +noise.
     """

@@ -1,7 +1,11 @@
-"""Batches: shuffled, augmented, normalised, on the current backend, reproducible from a seed."""
+"""Batches: shuffled, augmented, normalised, on the current backend, reproducible from a seed.
+
+See docs/decisions/training.md, "Same bits".
+"""
 
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -77,11 +81,11 @@ class Loader:
         batches = len(self.dataset) / self.batch_size
         return int(batches) if self.drop_last else ceil(batches)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, object]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
         return self.batches(epoch)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, object]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Any]]:
         """The batches of one epoch from batch `start` on.
 
         Yields
@@ -96,7 +100,7 @@ class Loader:
             yield Tensor(self._input(chosen, epoch, batch)), self.labels[chosen]
 
     def order(self, epoch: int) -> np.ndarray:
-        """Which images come in this epoch, one after the other: int64, on the host."""
+        """The images of this epoch, in their order: int64, on the host."""
         order = np.arange(len(self.dataset))
         if self.shuffle:
             self._generator(epoch).shuffle(order)

@@ -42,7 +42,7 @@ class Normalization:
         return cls(name, mean.astype(np.float32), np.ones(3, np.float32))
 
     def to_metadata(self) -> dict[str, str]:
-        """As text for a weight file's metadata; float32 values survive exactly."""
+        """The normalisation as a weight file's metadata; float32 values survive exactly."""
         return {
             "normalization": self.name,
             "normalization_mean": json.dumps(self.mean.tolist()),

@@ -133,7 +133,7 @@ def posed_distance(
     -------
     float32 (N, 1, H, W)
     """
-    # Of half the angle: sine and cosine are rational in it.
+    # The tangent of half an angle gives its sine and cosine without another root.
     cosine = (1 - tangent * tangent) / (1 + tangent * tangent)
     sine = 2 * tangent / (1 + tangent * tangent)
     x, y = cosine * x + sine * y, cosine * y - sine * x

@@ -1,4 +1,7 @@
-"""Batches that the device itself chooses, by tables of what the host drew for a whole epoch."""
+"""Batches that the device itself chooses, by tables of what the host drew for a whole epoch.
+
+See docs/decisions/models_and_data.md, "Data on the device".
+"""
 
 import numpy as np
 
@@ -16,7 +19,7 @@ class ResidentBatches:
     Parameters
     ----------
     loader : Loader
-        With at least one full batch. A smaller one at the end of an epoch remains for the loader.
+        A loader with at least one full batch. A smaller last one remains for the loader itself.
 
     Attributes
     ----------

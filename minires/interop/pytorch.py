@@ -5,6 +5,8 @@
 
 Everything else (biases, batch norm) is the same in both. PyTorch's counter `num_batches_tracked`
 and the prefix `module.` that DataParallel leaves have no counterpart and are dropped.
+
+See docs/decisions/autodiff.md, "Layout NHWC".
 """
 
 import pickle

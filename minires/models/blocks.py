@@ -23,7 +23,7 @@ def make_shortcut(
         1x1 convolution and batch norm; "C" projects around every block; "none" makes a plain net
         (He et al. 2015, sections 3.3 and 4.1).
     in_channels, out_channels, stride : int
-        Of the block.
+        The block's channels and stride.
 
     Returns
     -------

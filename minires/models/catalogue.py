@@ -3,6 +3,8 @@
 >>> build("resnet20", num_classes=100)
 >>> register("mynet", MyNet, image_size=64, classes=5)  # MyNet(num_classes) is a Module
 >>> build("mynet")
+
+See docs/decisions/models_and_data.md, "ImageNet's names win".
 """
 
 import inspect
@@ -296,17 +298,17 @@ def build(
     num_classes : int, optional
         10 for a CIFAR network, 1000 for an ImageNet one, if not given.
     shortcut : "A", "B" or "C", optional
-        Of a resnet; if not given, "A" for CIFAR, "B" for ImageNet. The others have none.
+        Option of a resnet; if not given, "A" for CIFAR, "B" for ImageNet. The others have none.
     fused : bool, optional
         Compute whole blocks as one operation (True) or every operation on its own (False); if not
         given, whichever is faster on the current backend. Bottlenecks, vgg16, vgg19 and alexnet
         have no such operation.
     stride_in_3x3 : bool
-        Of resnet50, 101 and 152: subsample in a bottleneck's 3x3 convolution, as torchvision's
+        For resnet50, 101 and 152: subsample in a bottleneck's 3x3 convolution, as torchvision's
         weights expect, instead of its first 1x1, as the paper does.
     recompute : bool
-        Of resnets and plain nets: in training keep only every few blocks' input, and compute the
-        rest anew in backward, to the same bits (`minires.recompute`). Less memory, more time.
+        For resnets and plain nets: in training keep only every few blocks' input, and compute the
+        rest again in backward, to the same bits (`minires.recompute`). Less memory, more time.
 
     Raises
     ------

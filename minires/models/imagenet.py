@@ -11,6 +11,8 @@
 The names of the parts are torchvision's, so that published PyTorch weights load as they are.
 """
 
+from collections.abc import Callable
+
 from minires import functional as F
 from minires import nn
 from minires.models import blocks
@@ -92,9 +94,9 @@ class ImageNetResNet(nn.Module):
     shortcut : str
         "B" (the paper's choice from 50 layers on), "A", "C", or "none" for a plain net.
     fused : bool, optional
-        Of stem and basic blocks, see `minires.models.blocks.BasicBlock`.
+        Whether stem and basic blocks are fused, see `minires.models.blocks.BasicBlock`.
     stride_in_3x3 : bool
-        Of bottlenecks, see `Bottleneck`: True for torchvision's weights.
+        Where bottlenecks subsample, see `Bottleneck`: True for torchvision's weights.
     recompute : bool
         See `minires.models.CifarResNet`.
 
@@ -127,7 +129,8 @@ class ImageNetResNet(nn.Module):
                 f"begins with {BOTTLENECK_FROM} layers"
             )
         self.depth, self.fused, self.recompute = depth, fused, recompute
-        kind, how = (Bottleneck, stride_in_3x3) if bottleneck else (BasicBlock, fused)
+        kind: Callable = Bottleneck if bottleneck else BasicBlock
+        how = stride_in_3x3 if bottleneck else fused
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         channels = 64

@@ -13,4 +13,4 @@ from minires.nn.layers import (
     ReLU,
     ZeroPadShortcut,
 )
-from minires.nn.module import Module, Parameter, Sequential
+from minires.nn.module import Module, Parameter, Sequential, evaluating

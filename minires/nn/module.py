@@ -1,6 +1,7 @@
 """Module: a part of a network that owns parameters, buffers and other modules."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -241,6 +242,22 @@ class Sequential(Module):
 
     def __getitem__(self, i: int) -> Module:
         return list(self)[i]
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Inside, `model` and all its parts are in evaluation mode; then each in its own mode again.
+
+    >>> with nn.evaluating(model), no_grad():
+    ...     logits = model(x)
+    """
+    modes = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _some(names: list[str]) -> str:

@@ -1,6 +1,8 @@
-"""Training: the loop, its settings, weight files, checkpoints, the record of a run."""
+"""Training: steps and runs of them, settings, weight files, checkpoints, histories."""
 
 from minires.training.config import Config
 from minires.training.evaluate import evaluate
-from minires.training.loop import Diverged, Trainer, TrainingError
+from minires.training.loop import Trainer
+from minires.training.run import Diverged, Run, TrainingError
+from minires.training.step import minimize, step
 from minires.training.weights import load_weights, save_weights

@@ -1,21 +1,31 @@
-"""The settings of a training run, and what follows from them. The defaults are the paper's."""
+"""The settings of a training run, and what follows from them. The defaults are the paper's.
 
-import json
+See docs/decisions/training.md, "Recompute or CUDA graph".
+"""
+
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from minires import data, extensions, models, optim
 from minires.cuda import HALF
+from minires.nn import Module
+from minires.training.settings import Settings
 
 PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
 PAPER_WARM_UP_LR = 0.01  # for ResNet-110, ibidem
-MAY_CHANGE = ("data_dir", "out", "checkpoint_every", "graph", "recompute", "imports")
-"""What a resumed run may be given anew: none of it changes a bit."""
+ADAM = {"lr": 1e-3, "betas": (0.9, 0.999)}
+OPTIMIZERS: dict[str, tuple[type[optim.Optimizer], dict]] = {
+    "sgd": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4}),
+    "adam": (optim.Adam, ADAM | {"weight_decay": 0.0}),
+    "adamw": (optim.AdamW, ADAM | {"weight_decay": 0.01}),
+}
+"""By the names of `minires train --optimizer`: the method, and its settings unless a run says
+others. SGD's are the paper's, Adam's and AdamW's those of PyTorch."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """One training run.
 
     `epochs` and `steps` set the length, at most one of them; without either it is the data set's:
@@ -25,10 +35,17 @@ class Config:
     None stands for: on a GPU, unless gradients are clipped, or `recompute` is to save memory, which
     a graph's arrays would not, since each has a place of its own. `recompute` has backward compute
     blocks anew instead of keeping all of their arrays. `imports` are modules of the user's own,
-    which register networks and data sets; they are imported before names are looked up. What else
-    is None is as the recipe of the network or of the data set says, if it says anything. The other
-    names are those of `minires train --help`.
+    which register networks and data sets; they are imported before names are looked up.
+
+    Any other setting that is None becomes what the recipe of the network or of the data set says;
+    then `lr`, `weight_decay`, `momentum`, `nesterov` and `betas` become what `OPTIMIZERS` has for
+    the optimizer, or stay None if it has no such setting. The other names are those of
+    `minires train --help`.
     """
+
+    trained = "classifier"
+    chosen = ("dataset", "backend")
+    may_change = ("data_dir", "out", "checkpoint_every", "graph", "recompute", "imports")
 
     model: str = "resnet20"
     shortcut: str | None = None
@@ -44,10 +61,12 @@ class Config:
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 128
-    lr: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 1e-4
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float | None = None
+    nesterov: bool | None = None
+    betas: tuple[float, float] | None = None
+    weight_decay: float | None = None
     decay_norm_bias: bool = True
     schedule: str = "step"
     warm_up: int | None = None
@@ -63,6 +82,7 @@ class Config:
     def __post_init__(self):
         object.__setattr__(self, "imports", extensions.load(self.imports))
         self._follow_recipes()
+        self._complete_optimizer()
         if self.epochs is not None and self.steps is not None:
             raise ValueError("give --epochs or --steps, not both")
         for name in (
@@ -125,26 +145,27 @@ class Config:
             if name not in ("epochs", "steps", "warm_up") and getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
-    def to_json(self) -> str:
-        """All settings as JSON text."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    def _complete_optimizer(self) -> None:
+        """Put the optimizer's own numbers where None stands."""
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer is one of {', '.join(OPTIMIZERS)}, but is {self.optimizer!r}"
+            )
+        own = OPTIMIZERS[self.optimizer][1]
+        for name in {name for _, settings in OPTIMIZERS.values() for name in settings}:
+            if name not in own and getattr(self, name) is not None:
+                raise ValueError(f"{name} is no setting of the optimizer {self.optimizer}")
+            if name in own and getattr(self, name) is None:
+                object.__setattr__(self, name, own[name])
+        if self.betas is not None:
+            object.__setattr__(self, "betas", tuple(self.betas))  # JSON makes a list of it
 
-    def differences(self, earlier: dict) -> list[str]:
-        """The settings in which a run that is to be resumed was started differently."""
-        before = asdict(Config()) | earlier  # a setting that was not there yet had its default
-        return [
-            f"{name} was {before[name]!r} and is now {value!r}"
-            for name, value in asdict(self).items()
-            if name not in MAY_CHANGE and before[name] != value
-        ]
-
-    def with_choices(self, dataset: str, backend: str, **_) -> "Config":
-        """The same settings, with these in place of "auto"."""
-        return replace(
-            self,
-            dataset=dataset if self.dataset == "auto" else self.dataset,
-            backend=backend if self.backend == "auto" else self.backend,
-        )
+    def make_optimizer(self, model: Module) -> optim.Optimizer:
+        """What updates the parameters of `model`."""
+        make, own = OPTIMIZERS[self.optimizer]
+        spared = not self.decay_norm_bias
+        params = optim.decay_groups(model, self.weight_decay or 0.0) if spared else model
+        return make(params, **{name: getattr(self, name) for name in own})
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """How many iterations the run has."""
@@ -159,11 +180,13 @@ class Config:
 
         The paper divides by 10 at 32k and 48k of 64k iterations: at 1/2 and 3/4, here of any total.
         """
+        assert self.lr is not None  # since `_complete_optimizer`
+        lr = self.lr
         schedule = {
-            "step": lambda: optim.step_decay(self.lr, (total // 2, total * 3 // 4)),
-            "cosine": lambda: optim.cosine(self.lr, total),
-            "one-cycle": lambda: optim.one_cycle(self.lr, total),
-            "constant": lambda: optim.constant(self.lr),
+            "step": lambda: optim.step_decay(lr, (total // 2, total * 3 // 4)),
+            "cosine": lambda: optim.cosine(lr, total),
+            "one-cycle": lambda: optim.one_cycle(lr, total),
+            "constant": lambda: optim.constant(lr),
         }[self.schedule]()
         warm_up = self.warm_up
         if warm_up is None:  # in a shortened run the warm-up is shortened, too
@@ -172,4 +195,4 @@ class Config:
             warm_up = min(whole, shortened)
         if not warm_up:
             return schedule
-        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, self.lr))
+        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, lr))

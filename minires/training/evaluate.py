@@ -1,6 +1,8 @@
 """Loss and accuracy of a model on a data set."""
 
-from minires import backend
+from collections.abc import Callable
+
+from minires import backend, nn
 from minires import functional as F
 from minires.data.dataset import Dataset
 from minires.data.loader import Loader
@@ -9,25 +11,23 @@ from minires.tensor import no_grad
 
 
 def evaluate(
-    model, dataset: Dataset, normalization: Normalization, batch_size: int = 256, progress=None
+    model: nn.Module,
+    dataset: Dataset,
+    normalization: Normalization,
+    batch_size: int = 256,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy (0 to 1), in evaluation mode; every mode is restored.
 
     `progress`, if given, is called with the number of images after each batch.
     """
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
     metrics = Metrics()
-    try:
-        with no_grad():
-            for x, labels in Loader(dataset, normalization, batch_size):
-                logits = model(x)
-                metrics.add(F.cross_entropy(logits, labels).data, logits.data, labels)
-                if progress:
-                    progress(len(labels))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with nn.evaluating(model), no_grad():
+        for x, labels in Loader(dataset, normalization, batch_size):
+            logits = model(x)
+            metrics.add(F.cross_entropy(logits, labels).data, logits.data, labels)
+            if progress:
+                progress(len(labels))
     return metrics.read()
 
 
@@ -42,7 +42,7 @@ class Metrics:
         self.reset(loss_sum, correct, count)
 
     def reset(self, loss_sum: float = 0.0, correct: int = 0, count: int = 0) -> None:
-        """Begin anew, or where `state` says."""
+        """Start again from zero, or from `state`."""
         self.loss_sum[...], self.correct[...] = loss_sum, correct
         self.count = count
 

@@ -1,4 +1,7 @@
-"""Training steps as replays of one graph: see `minires.cuda.graph`."""
+"""Training steps as replays of one graph: see `minires.cuda.graph`.
+
+See docs/decisions/cuda_graphs.md, "What changes lies on the device".
+"""
 
 from collections.abc import Iterator
 
@@ -38,7 +41,7 @@ class GraphedSteps:
             return
         trainer = self.trainer
         self.batches.load(epoch, first)
-        begin = epoch * len(trainer.loader)
+        begin = epoch * trainer.per_epoch
         rates = np.array([trainer.schedule(begin + batch) for batch in range(len(self))])
         self.rates[...], self.rate[...] = backend.asarray(rates), rates[first]
         if self.graph is None:

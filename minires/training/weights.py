@@ -27,7 +27,7 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
     from safetensors.numpy import save
 
     # safetensors stores the memory as it lies, and would scramble a transposed array.
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_atomically(Path(path), save(contiguous, metadata))
 
 

@@ -11,6 +11,8 @@ behind a backbone, trained on synthetic scenes.
     loop.py                training
     boxes.py               overlap of boxes, and which of several to keep
     average_precision.py   how good the detections are
+
+See docs/decisions/paper.md, "The smallest detector".
 """
 
 from minires.paper.detection.average_precision import THRESHOLDS, average_precisions

@@ -40,9 +40,9 @@ def average_precisions(
     Parameters
     ----------
     found : sequence of Detections
-        Of each image.
+        The detections in each image.
     boxes, labels : sequence of arrays (n, 4) and (n,)
-        The objects that are there, of each image.
+        The objects that are there in each image.
     num_classes : int
     thresholds : sequence of float
         Least overlap of a right detection.

@@ -55,7 +55,7 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, overlap: floa
     Parameters
     ----------
     boxes : (n, 4)
-        Of one class.
+        Boxes of one class.
     scores : (n,)
     overlap : float
 

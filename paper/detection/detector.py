@@ -8,7 +8,7 @@ from minires.models.vgg import ConvNormReLU
 from minires.tensor import Tensor
 
 CHANNELS = 64
-"""Of the last feature map of every network for CIFAR."""
+"""Channels of the last feature map of every network for CIFAR."""
 
 PRIOR = 0.01
 """How probable an object is in a cell before training. Without it the many empty cells would make

@@ -116,7 +116,7 @@ def _middles(side: int) -> np.ndarray:
 
 
 def _selected(boxes, scores, least_score: float, overlap: float, most: int) -> Detections:
-    """Of one image: boxes (cells, 4) and scores (cells, K) as Detections."""
+    """One image's boxes (cells, 4) and scores (cells, K) as Detections."""
     cells, labels = np.nonzero(scores >= least_score)
     kept = []
     for label in np.unique(labels):

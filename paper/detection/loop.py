@@ -1,16 +1,15 @@
-"""Training of a detector on scenes: resumable, epoch by epoch, to the same bits."""
+"""Training of a detector on scenes: resumable to the same bits."""
 
 import hashlib
-import json
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from minires import backend, models, optim
+from minires import backend, models, nn, optim
 from minires.cuda import HALF
 from minires.data import Normalization
 from minires.paper.detection.boxes import Detections
@@ -19,16 +18,16 @@ from minires.paper.detection.grid import decode, encode
 from minires.paper.detection.loss import detection_loss
 from minires.paper.detection.scenes import Scenes, load_scenes
 from minires.tensor import Tensor, no_grad
-from minires.training import TrainingError
-from minires.training.weights import read_arrays, write_arrays
+from minires.training import Diverged, Run, TrainingError, minimize
+from minires.training.settings import Settings
+from minires.training.weights import read_arrays
 
-CHECKPOINT = "checkpoint"
-MAY_CHANGE = ("out", "weights")
-"""From a run to its resumption: where files lie; what the weights are is looked at by itself."""
+PARTS = ("objectness", "classes", "boxes")
+"""The parts of the loss."""
 
 
 @dataclass(frozen=True)
-class DetectionConfig:
+class DetectionConfig(Settings):
     """One training run of a detector.
 
     Attributes
@@ -38,19 +37,24 @@ class DetectionConfig:
     weights : str or None
         A file of `minires train` with which the backbone begins; None: random weights.
     out : str
-        Directory for the checkpoint.
+        Directory for the checkpoint, config.json and metrics.csv.
     seed : int
-        Of the head's initial weights, the order of the scenes and their flips; the scenes
+        Seed of the head's initial weights, the order of the scenes and their flips; the scenes
         themselves are always the same.
     epochs, batch_size, train_size, test_size, image_size : int
     lr, momentum, weight_decay : float
-        Of SGD; `lr` is divided by 10 after 2/3 and 8/9 of the run.
+        Settings of SGD; `lr` is divided by 10 after 2/3 and 8/9 of the run.
     warm_up : int
         Iterations with a tenth of `lr` at the beginning, at most a tenth of the run.
     flip : bool
         Mirror every second image, and its boxes.
+    checkpoint_every : int
+        Iterations; also at the end of each epoch.
     backend, precision : str
     """
+
+    trained = "detector"
+    may_change = ("out", "weights", "checkpoint_every")  # what is in the file is looked at
 
     model: str = "resnet20"
     weights: str | None = None
@@ -66,11 +70,12 @@ class DetectionConfig:
     weight_decay: float = 1e-4
     warm_up: int = 100
     flip: bool = True
+    checkpoint_every: int = 500
     backend: str = "auto"
     precision: str = "auto"
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
         for name in ("seed", "lr", "momentum", "weight_decay", "warm_up"):
@@ -83,34 +88,32 @@ class DetectionConfig:
             )
 
 
-class DetectionTrainer:
+class DetectionTrainer(Run):
     """Sets a run up from its settings, and goes on from the checkpoint in `config.out` if there is
     one; then `run()`.
 
     Attributes
     ----------
     detector : Detector
+        The model that is trained.
     train, test : Scenes
     normalization : Normalization
         Per pixel, from the training scenes.
-    epoch : int
-        Epochs done.
-    history : list of dict
-        For each of them its mean losses, and seconds.
+    losses : list of [objectness, classes, boxes]
+        The three parts of the loss in each step of the epoch so far.
 
     Raises
     ------
     TrainingError
-        If the checkpoint is of a run with other settings.
+        If the directory holds another run, or a run with other settings.
     WeightsError
         If a file is missing or damaged.
     """
 
+    config: DetectionConfig
+
     def __init__(self, config: DetectionConfig):
-        self.config = config
-        backend.use(config.backend)
-        backend.set_precision(config.precision)
-        backend.seed(config.seed)
+        super().__init__(config, resume=True)
         self.train, self.test = load_scenes(
             config.train_size, config.test_size, image_size=config.image_size
         )
@@ -118,48 +121,32 @@ class DetectionTrainer:
         net = models.build(config.model, len(self.train.classes))
         if config.weights is not None:
             net.load_state_dict(read_arrays(Path(config.weights))[0])
-        self.detector = Detector(net, len(self.train.classes))
+        self.detector = self.model = Detector(net, len(self.train.classes))
         self.optimizer = optim.SGD(self.detector, config.lr, config.momentum, config.weight_decay)
         self.images = _Images(self.train, self.normalization)
-        self.steps_per_epoch = math.ceil(len(self.train) / config.batch_size)
-        total = config.epochs * self.steps_per_epoch
-        decay = optim.step_decay(config.lr, (total * 2 // 3, total * 8 // 9))
-        self.schedule = optim.warm_up(decay, min(config.warm_up, total // 10), config.lr / 10)
-        self.epoch, self.history = 0, []
-        self._restore()
-
-    def run(self, note=print) -> Detector:
-        """Train to the end; returns the detector. `note` is told a line for each epoch.
-
-        Raises
-        ------
-        TrainingError
-            If the loss is no longer a number. The last checkpoint stays.
-        """
-        self.detector.train()
-        while self.epoch < self.config.epochs:
-            started = time.perf_counter()
-            losses = np.mean([self._step(*batch) for batch in self.batches(self.epoch)], axis=0)
-            row = dict(zip(("objectness", "classes", "boxes"), losses.tolist(), strict=True))
-            row["seconds"] = round(time.perf_counter() - started, 3)
-            self.history.append(row)
-            self.epoch += 1
-            self._write()
-            note(
-                f"{self.config.model} epoch {self.epoch}/{self.config.epochs}  loss "
-                f"{losses.sum():.3f} (objectness {losses[0]:.3f}, classes {losses[1]:.3f}, boxes "
-                f"{losses[2]:.3f})  {row['seconds']:.1f} s"
-            )
-        return self.detector
+        self.per_epoch = math.ceil(len(self.train) / config.batch_size)
+        self.total = config.epochs * self.per_epoch
+        decay = optim.step_decay(config.lr, (self.total * 2 // 3, self.total * 8 // 9))
+        warm_up = min(config.warm_up, self.total // 10)
+        self.schedule = optim.warm_up(decay, warm_up, config.lr / 10)
+        self.losses: list[list[float]] = []
+        self._go_on()
 
     def batches(self, epoch: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(iteration, scenes (N,), flips (N,)) of each batch, by seed and epoch alone."""
         rng = np.random.default_rng(np.random.SeedSequence(self.config.seed, spawn_key=(epoch,)))
         order = rng.permutation(len(self.train))
         flips = (rng.random(len(order)) < 0.5) & self.config.flip
-        for i in range(self.steps_per_epoch):
+        for i in range(self.per_epoch):
             part = slice(i * self.config.batch_size, (i + 1) * self.config.batch_size)
-            yield epoch * self.steps_per_epoch + i, order[part], flips[part]
+            yield epoch * self.per_epoch + i, order[part], flips[part]
+
+    def steps(self, epoch: int, first: int, last: int) -> Iterator[None]:
+        """Take steps, and note their losses."""
+        for batch in islice(self.batches(epoch), first, last):
+            self.losses.append(self._step(*batch))
+            self.step += 1
+            yield
 
     def _step(self, iteration: int, chosen: np.ndarray, flips: np.ndarray) -> list[float]:
         """Forward, backward, SGD; returns the parts of the loss."""
@@ -168,60 +155,60 @@ class DetectionTrainer:
         boxes = [flipped(b, size) if flip else b for b, flip in zip(boxes, flips, strict=True)]
         targets = encode(boxes, [self.train.labels[i] for i in chosen], size)
         parts = detection_loss(self.detector(self.images.input(chosen, flips)), targets)
-        self.optimizer.zero_grad()
-        (parts[0] + parts[1] + parts[2]).backward()
         self.optimizer.lr = self.schedule(iteration)
-        self.optimizer.step()
-        losses = [part.item() for part in parts]
+        minimize(parts[0] + parts[1] + parts[2], self.optimizer)
+        return [part.item() for part in parts]
+
+    def read(self) -> list[float]:
+        """The mean of each part of the loss in the epoch so far."""
+        losses = np.mean(self.losses, axis=0).tolist()
         if not all(map(math.isfinite, losses)):
-            raise TrainingError(
-                f"the detector's losses are {losses} at iteration {iteration}: training has "
-                f"diverged; try a smaller lr. The last checkpoint is in {self.config.out}"
+            raise Diverged(
+                f"the detector's losses are {losses} at iteration {self.step}: training has "
+                f"diverged; try a smaller lr. The last checkpoint is in {self.out}"
             )
         return losses
 
-    def _write(self) -> None:
-        """The state of the run, replaced as a whole."""
-        arrays = {f"model.{name}": array for name, array in self.detector.state_dict().items()}
-        for i, velocity in enumerate(self.optimizer.velocities):
-            arrays[f"velocity.{i}"] = backend.to_numpy(velocity)
-        state = {"epoch": self.epoch, "history": self.history, "settings": self._settings()}
-        out = Path(self.config.out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_arrays(out / CHECKPOINT, arrays, {"detector": json.dumps(state)})
+    def progress(self) -> str:
+        """The loss."""
+        return f"loss {sum(self.read()):.3f}"
 
-    def _restore(self) -> None:
-        path = Path(self.config.out) / CHECKPOINT
-        if not path.exists():
-            return
-        arrays, metadata = read_arrays(path)
-        if "detector" not in metadata:
-            raise TrainingError(f"{path} is not the checkpoint of a detector; choose another out")
-        state, own = json.loads(metadata["detector"]), self._settings()
-        changed = [
-            f"{name} was {state['settings'].get(name)!r} and is now {own[name]!r}"
-            for name in own
-            if own[name] != state["settings"].get(name)
-        ]
-        if changed:
-            raise TrainingError(
-                f"{path} is of a detector with other settings: {'; '.join(changed)}; choose "
-                f"another out, or delete it"
-            )
-        self.detector.load_state_dict(
-            {n.removeprefix("model."): v for n, v in arrays.items() if n.startswith("model.")}
+    def measure(self) -> dict:
+        """The parts of the loss, and how long the training took."""
+        row = dict(zip(PARTS, self.read(), strict=True))
+        return row | {"seconds": round(self.seconds, 3)}
+
+    def begin_epoch(self) -> None:
+        """Forget the losses."""
+        self.losses = []
+
+    def describe(self, row: dict) -> str:
+        """Epoch, losses, seconds."""
+        parts = ", ".join(f"{name} {row[name]:.3f}" for name in PARTS)
+        return (
+            f"{self.config.model} epoch {row['epoch']}/{self.epochs}  loss "
+            f"{sum(row[name] for name in PARTS):.3f} ({parts})  {row['seconds']:.1f} s"
         )
-        for i, velocity in enumerate(self.optimizer.velocities):
-            velocity[...] = backend.asarray(arrays[f"velocity.{i}"])
-        self.epoch, self.history = state["epoch"], state["history"]
 
-    def _settings(self) -> dict:
-        """What a resumed run must share with the one that wrote the checkpoint."""
-        settings = {n: v for n, v in asdict(self.config).items() if n not in MAY_CHANGE}
-        settings["backend"] = backend.current()
+    def state(self) -> dict:
+        """With the losses of the epoch so far, and what the backbone began with."""
+        own = {"losses": self.losses, "sha256 of the weights": self._digest()}
+        return super().state() | own
+
+    def load_state(self, state: dict) -> None:
+        """Go on where `state` says."""
+        before, now = state["sha256 of the weights"], self._digest()
+        if before != now:
+            raise TrainingError(
+                f"{self.out} holds a run that began with other weights: the sha256 of the weights "
+                f"was {before!r} and is now {now!r}"
+            )
+        super().load_state(state)
+        self.losses = state["losses"]
+
+    def _digest(self) -> str | None:
         begun = self.config.weights
-        digest = begun and hashlib.sha256(Path(begun).read_bytes()).hexdigest()
-        return settings | {"sha256 of the weights": digest}
+        return begun and hashlib.sha256(Path(begun).read_bytes()).hexdigest()
 
 
 def detect(
@@ -229,17 +216,11 @@ def detect(
 ) -> list[Detections]:
     """What a detector finds in each scene; its mode is restored."""
     images, found = _Images(scenes, normalization), []
-    modes = [(module, module.training) for _, module in detector.named_modules()]
-    detector.eval()
-    try:
-        with no_grad():
-            for start in range(0, len(scenes), batch_size):
-                chosen = np.arange(start, min(start + batch_size, len(scenes)))
-                said = detector(images.input(chosen, np.zeros(len(chosen), bool)))
-                found += decode(*(part.numpy() for part in said))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with nn.evaluating(detector), no_grad():
+        for start in range(0, len(scenes), batch_size):
+            chosen = np.arange(start, min(start + batch_size, len(scenes)))
+            said = detector(images.input(chosen, np.zeros(len(chosen), bool)))
+            found += decode(*(part.numpy() for part in said))
     return found
 
 

@@ -6,7 +6,7 @@ from minires.paper.detection.grid import Targets
 from minires.tensor import Tensor
 
 BOX_WEIGHT = 2.0
-"""Of the boxes beside objectness and classes; YOLO has 5, with squared errors."""
+"""Weight of the boxes' loss beside objectness and classes; YOLO has 5, with squared errors."""
 
 BETA = 0.1
 """Where the smooth L1 loss goes over from a square to a line: 1.6 pixels."""

@@ -12,6 +12,8 @@ How a shape gets its place
 It is first drawn in the middle of the image, which gives its box exactly; then it moves by a whole
 number of pixels, which keeps the box exact: to the one of a few random places where it overlaps the
 boxes that are there already the least. If that is still too much, it is left out.
+
+See docs/decisions/paper.md, "Cluttered scenes".
 """
 
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ MOST_SHAPES = 8
 _CHUNK = 64
 
 _SIDE = (0.17, 0.30)  # square root of a shape's area, as a share of the image side
-_COLOURS = 2  # a shape gets the one of so many that is farthest from the background's
+_COLOURS = 2  # a shape gets the one of these that is farthest from the background's
 _BLOBS, _STROKES, _STROKES_IN_FRONT = 8, 3, 4  # distractors, behind the shapes and before them
 _LARGEST_BLOB = 0.07  # radius; a circle has at least 0.096, so that no blob looks like one
 _NOISE = 0.15
@@ -226,8 +228,8 @@ def load_scenes(
     image_size : int, 32 to 128
         Height and width in pixels.
     most_shapes : int, 1 to 8
-        A scene has 1 to so many shapes, each number equally often, but for shapes that find no
-        place. The classes are drawn independently.
+        A scene has 1 to `most_shapes` shapes, each number equally often, but for shapes that find
+        no place. The classes are drawn independently.
 
     Returns
     -------

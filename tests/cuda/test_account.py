@@ -33,7 +33,7 @@ class Step:
     does not, a kernel may leave out what it need not read.
     """
 
-    def __init__(self, fused: bool | None = None):
+    def __init__(self, fused: bool | None = None, method=optim.SGD):
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (16, 8, 8, 3), np.uint8)
         dataset = Dataset("random", images, rng.integers(0, 10, 16), tuple("0123456789"))
@@ -44,19 +44,19 @@ class Step:
         for name, parameter in self.model.named_parameters():
             if "bn" in name and name.endswith("bias"):
                 parameter.data[...] = 10
-        self.sgd = optim.SGD(self.model, lr=0.1)
+        self.optimizer = method(self.model, lr=0.1, weight_decay=1e-4)
 
     def run(self) -> None:
         x, labels = next(self.batches)
         loss = F.cross_entropy(self.model(x), labels)
-        self.sgd.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.sgd.step()
+        self.optimizer.step()
 
-    def arrays_of_sgd(self) -> list[np.ndarray]:
-        parameters = self.sgd.params
-        arrays = [array for p in parameters for array in (p.data, p.grad)]
-        return arrays + self.sgd.velocities
+    def arrays_by_address(self) -> list[np.ndarray]:
+        """What the optimizer's kernels find by tables."""
+        arrays = [array for p in self.optimizer.params for array in (p.data, p.grad)]
+        return arrays + [array for state in self.optimizer.states for array in state.values()]
 
 
 def launches_of(run) -> list[cuda.Launch]:
@@ -92,21 +92,27 @@ def check(launch: cuda.Launch, module: cuda.Module, reached=()) -> None:
         )
 
 
-@pytest.mark.parametrize("fused", [None, False], ids=["fused", "separate"])
-def test_every_launch_of_a_training_step_moves_what_it_states(fused):
+@pytest.mark.parametrize(
+    ("fused", "method"),
+    [(None, optim.SGD), (False, optim.SGD), (None, optim.AdamW)],
+    ids=["fused", "separate", "adamw"],
+)
+def test_every_launch_of_a_training_step_moves_what_it_states(fused, method):
     backend.use("emulator")
-    modules = counting_modules(launches_of(Step(fused).run))
-    step, checked = Step(fused), set()
+    modules = counting_modules(launches_of(Step(fused, method).run))
+    step, checked = Step(fused, method), set()
 
     def counted(launch: cuda.Launch) -> bool:
-        reached = step.arrays_of_sgd() if launch.module.name.startswith("sgd") else ()
+        updates = launch.module.name.startswith(("sgd", "adam"))
+        reached = step.arrays_by_address() if updates else ()
         check(launch, modules[launch.module], reached)
         checked.add(launch.module.name)
         return True
 
     with cuda.watch(counted):
         step.run()
-    assert {"augment/cuda.cu", "conv2d/cuda.cu", "cross_entropy/cuda.cu", "sgd/cuda.cu"} <= checked
+    assert {"augment/cuda.cu", "conv2d/cuda.cu", "cross_entropy/cuda.cu"} <= checked
+    assert f"{step.optimizer.kernel}/cuda.cu" in checked
 
 
 def test_a_wrong_statement_is_caught():
@@ -163,7 +169,7 @@ def test_a_resnet20_keeps_to_its_targets():
 @pytest.mark.parametrize(
     ("title", "fused"), [("fused (the default)", None), ("each on its own", False)]
 )
-def test_the_readme_says_the_same(title, fused):
+def test_the_records_say_the_same(title, fused):
     found = account("resnet20", 128, "emulator", fused)
     read, written = (size / 128 / 1e6 for size in (found.total.read, found.total.written))
     seconds_of_memory = found.bytes_per_image / BYTES_PER_SECOND
@@ -172,7 +178,8 @@ def test_the_readme_says_the_same(title, fused):
         f"| {title} | {found.total.launches} | {read:.2f} + {written:.2f} | "
         f"{1 / seconds_of_memory:,.0f} images/s | {1 / seconds_of_launches:,.0f} images/s |"
     )
-    assert row in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    root = Path(__file__).parents[2]
+    assert row in (root / "benchmarks" / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_has_no_kernel_is_named(monkeypatch):

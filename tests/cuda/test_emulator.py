@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cases import CASES, CONVOLUTIONS
 from kernel_sources import module
-from operation_checks import check_backward
+from operation_checks import check_adam, check_backward
 from planting import fails
 from traces import assert_same_training
 
@@ -461,6 +461,25 @@ def test_a_planted_bug_is_caught(op, right, wrong, meaning, monkeypatch, tmp_pat
     monkeypatch.setattr("minires.backend._current", "emulator")
     cases = [case for case in CASES if case.op == op]
     assert any(map(fails, cases)), f"nobody noticed: {meaning}"
+
+
+ADAM_BUGS = [
+    ("lr[0] / corrections[2 * owner]", "lr[0]", "no bias correction of the first moment"),
+    ("T(corrections[2 * owner + 1])", "T(1)", "no bias correction of the second moment"),
+    ("*step = t;", "", "every step the first"),
+    ("kept = decoupled ?", "kept = false ?", "no decoupled decay"),
+    ("decay = decoupled ? T(0) :", "decay =", "both decays at once"),
+    ("sqrt(second / correction) + eps", "sqrt(second / correction + eps)", "eps in the root"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), ADAM_BUGS, ids=[b[2] for b in ADAM_BUGS])
+def test_a_bug_planted_into_adam_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
+    plant("adam", right, wrong, monkeypatch, tmp_path)
+    monkeypatch.setattr("minires.backend._current", "emulator")
+    with pytest.raises(AssertionError):
+        check_adam(decoupled=False)
+        check_adam(decoupled=True)
 
 
 @pytest.mark.parametrize("op", sorted({bug[0] for bug in BUGS}))

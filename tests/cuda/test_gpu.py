@@ -3,7 +3,7 @@
 import pytest
 from traces import assert_replays_are_plain_steps, assert_same_training
 
-from minires import backend, cuda
+from minires import backend, cuda, optim
 
 pytestmark = pytest.mark.gpu
 if why := backend.problem("cupy"):
@@ -21,3 +21,8 @@ def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance, monkeypatc
 @pytest.mark.parametrize("fused", [None, False], ids=["fused", "separate"])
 def test_replays_of_a_graph_have_the_bits_of_plain_steps(fused):
     assert_replays_are_plain_steps("cupy", fused)
+
+
+@pytest.mark.parametrize("method", [optim.Adam, optim.AdamW])
+def test_replays_of_a_graph_count_the_steps_of_adam(method):
+    assert_replays_are_plain_steps("cupy", method=method)

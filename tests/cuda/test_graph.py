@@ -34,7 +34,12 @@ def test_replays_have_the_bits_of_plain_steps():
 
 
 def test_replays_of_operations_of_their_own_have_them_too():
-    assert_replays_are_plain_steps("emulator", fused=False, nesterov=True, decay_norm_bias=False)
+    assert_replays_are_plain_steps("emulator", fused=False, nesterov=True, spare_vectors=True)
+
+
+@pytest.mark.parametrize("method", [optim.Adam, optim.AdamW])
+def test_replays_count_the_steps_of_adam(method):
+    assert_replays_are_plain_steps("emulator", method=method)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,8 @@ def test_a_graph_keeps_what_its_kernels_reach_by_addresses_in_a_table():
     training = Training()
     captured = capture(training.step, *batches(1)[0])
     weights, velocity = (
-        weakref.ref(a) for a in (training.sgd.params[0].data, training.sgd.velocities[0])
+        weakref.ref(a)
+        for a in (training.optimizer.params[0].data, training.optimizer.states[0]["velocity"])
     )
     del training
     gc.collect()
@@ -237,6 +243,13 @@ def test_sgd_refuses_arrays_that_its_kernel_cannot_update():
     update = backend.kernel("sgd").update
     with pytest.raises(GraphError, match=r"SGD of arrays that are not alike and contiguous.*\(4"):
         capture(lambda: update(p, p, p, 0.1, 0.9, [0.0], False))
+
+
+def test_adam_refuses_arrays_that_its_kernel_cannot_update():
+    p, t = [np.zeros((4, 4), np.float32)[:, :2]], [np.zeros((), np.int64)]
+    update = backend.kernel("adam").update
+    with pytest.raises(GraphError, match=r"Adam of arrays that are not alike and contiguous: \(4"):
+        graph.capture(lambda: update(p, p, p, p, t, 0.1, (0.9, 0.9), 0.1, [0.0], False))
 
 
 def test_an_error_of_a_launch_comes_where_it_is_asked_for(tmp_path):

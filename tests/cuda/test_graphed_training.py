@@ -44,6 +44,24 @@ def test_sgd_reads_a_learning_rate_from_memory(name, dtype):
         assert results[0]["p"].tobytes() != p.tobytes()
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in ("numpy", "numba", "emulator") if not backend.problem(n)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_reads_learning_rate_and_step_from_memory(name, dtype):
+    with mr.use(name):
+        arrays = np.random.default_rng(0).random((4, 2000)).astype(dtype)
+        results = []
+        for lr, done in ((0.1, 6), (np.asarray(0.1), 6), (0.1, 7)):
+            p, g, m, v = arrays.copy()
+            t, how = np.array(done), ((0.9, 0.999), 1e-8, [1e-2], True)
+            backend.kernel("adam").update([p], [g], [m], [v], [t], lr, *how)
+            assert t == done + 1
+            results.append({"p": p, "m": m, "v": v})
+        assert_same_bits(*results[:2])
+        assert results[0]["p"].tobytes() != results[2]["p"].tobytes()
+
+
 def logits_of_all_kinds(dtype) -> dict:
     rng = np.random.default_rng(0)
     random = rng.standard_normal((67, 45))
@@ -150,6 +168,27 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     resumed = run_tiny(tmp_path, resume=True, graph=then)
     assert resumed.resumed and bool(replays) == bool(then)
     assert_same_run(plain_run, resumed)
+
+
+def test_a_run_of_adamw_replays_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    """The step number is on the device: neither a replay nor a resumed run counts anew."""
+    settings = {"optimizer": "adamw", "decay_norm_bias": False}
+    plain = run_tiny(tmp_path / "plain", **settings)
+    assert_same_run(plain, run_tiny(tmp_path / "graph", graph=True, **settings))
+    original = checkpoint.write
+
+    def write_and_stop(trainer):
+        original(trainer)
+        if trainer.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(checkpoint, "write", write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_tiny(tmp_path / "stopped", graph=True, **settings)
+    monkeypatch.undo()
+    resumed = run_tiny(tmp_path / "stopped", resume=True, graph=True, **settings)
+    assert_same_run(plain, resumed)
+    assert int(resumed.optimizer.state()["step.0"]) == 6
 
 
 def test_a_run_of_less_than_a_batch_is_plain(tmp_path):

@@ -157,7 +157,7 @@ def test_a_change_of_the_labels_is_noticed():
 def test_a_weight_updated_between_forward_and_backward_is_noticed():
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     x = Tensor(np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32))
-    optimiser = optim.SGD(net, lr=0.1)
+    optimiser = optim.SGD(net, lr=0.1, momentum=0.9, weight_decay=1e-4)
     first, second = net(x).mean(), net(x).mean()
     first.backward()
     optimiser.step()

@@ -1,5 +1,7 @@
-"""SGD is PyTorch's to the last digits; schedules and clipping do what they say at every edge."""
+"""Optimizers are PyTorch's to the last digits; schedules and clipping do what they say at every
+edge."""
 
+import inspect
 from math import inf, sqrt
 
 import numpy as np
@@ -60,7 +62,7 @@ class TestSGD:
     def test_vectors_are_spared_from_weight_decay_on_request(self, torch):
         ours = parameters()
         theirs = twins(torch, ours)
-        mine = optim.SGD(ours, lr=0.1, weight_decay=0.3, decay_norm_bias=False)
+        mine = optim.SGD(optim.decay_groups(ours, 0.3), lr=0.1, momentum=0.9)
         matrices = [p for p in theirs if p.ndim > 1]
         vectors = [p for p in theirs if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": 0.3}, {"params": vectors}]
@@ -75,7 +77,7 @@ class TestSGD:
     def test_a_parameter_without_a_gradient_is_left_alone(self, torch):
         ours = parameters()
         theirs = twins(torch, ours)
-        mine = optim.SGD(ours, lr=0.1, weight_decay=0.3)
+        mine = optim.SGD(ours, lr=0.1, momentum=0.9, weight_decay=0.3)
         its = torch.optim.SGD(theirs, lr=0.1, momentum=0.9, weight_decay=0.3)
         rng = np.random.default_rng(1)
         for step in range(5):
@@ -85,50 +87,222 @@ class TestSGD:
             its.step()
         assert_close(ours, theirs)
 
-    def test_a_step_writes_into_the_parameters_and_not_into_the_gradients(self):
+    @pytest.mark.parametrize(
+        ("settings", "sentence"),
+        [
+            ({"momentum": -1}, "momentum must not be negative"),
+            ({"nesterov": True}, "nesterov needs a momentum above 0"),
+        ],
+    )
+    def test_a_wrong_setting_is_answered_with_a_sentence(self, settings, sentence):
+        with pytest.raises(ValueError, match=f"SGD: {sentence}"):
+            optim.SGD(parameters(), lr=0.1, **settings)
+
+
+METHODS = {
+    "sgd": lambda params, **more: optim.SGD(params, **{"lr": 0.1, "momentum": 0.9} | more),
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+}
+
+
+@pytest.mark.parametrize("make", METHODS.values(), ids=METHODS)
+class TestEveryOptimizer:
+    def test_it_takes_a_module_a_list_or_a_generator(self, make):
+        net = nn.Linear(2, 3)
+        for given in (net, net.parameters(), (p for p in net.parameters())):
+            assert make(given).params == net.parameters()
+
+    def test_a_step_writes_into_the_parameters_and_not_into_the_gradients(self, make):
         ours = parameters()
         arrays = [parameter.data for parameter in ours]
         for parameter in ours:
             parameter.grad = np.ones(parameter.shape)
-        optim.SGD(ours, lr=0.1, weight_decay=0.5, nesterov=True).step()
+        make(ours, weight_decay=0.5).step()
         assert all(a is p.data for a, p in zip(arrays, ours, strict=True))
         assert all((parameter.grad == 1).all() for parameter in ours)
 
-    def test_the_defaults_are_the_papers(self):
-        sgd = optim.SGD(parameters(), lr=0.1)
-        assert sgd.momentum == 0.9 and set(sgd.weight_decays) == {1e-4} and not sgd.nesterov
-
-    def test_it_takes_a_module_a_list_or_a_generator(self):
-        net = nn.Linear(2, 3)
-        for given in (net, net.parameters(), (p for p in net.parameters())):
-            assert optim.SGD(given, lr=0.1).params == net.parameters()
-
-    def test_zero_grad_forgets_all_gradients(self):
+    def test_zero_grad_forgets_all_gradients(self, make):
         x = Tensor([1.0], requires_grad=True)
         (x * 2).backward()
-        optim.SGD([x], lr=0.1).zero_grad()
+        make([x]).zero_grad()
         assert x.grad is None
+
+    def test_a_step_without_any_gradient_changes_nothing(self, make):
+        ours = parameters()
+        optimizer = make(ours)
+        optimizer.step()
+        for mine, before in zip(ours, parameters(), strict=True):
+            np.testing.assert_array_equal(mine.data, before.data)
+
+    def test_groups_have_their_own_rate_and_decay(self, make, torch):
+        def groups(params) -> list[dict]:
+            first = {"params": [params[2], params[0]], "lr": 0.3}
+            return [first, {"params": params[1:2], "weight_decay": 0.2}, {"params": params[3:]}]
+
+        def their_make(params, **more):
+            name = type(mine).__name__
+            extra = {"momentum": 0.9} if name == "SGD" else {}
+            return getattr(torch.optim, name)(params, **extra | more)
+
+        ours = parameters()
+        theirs = twins(torch, ours)
+        mine = make(groups(ours), lr=0.1, weight_decay=0.1)
+        its = their_make(groups(theirs), lr=0.1, weight_decay=0.1)
+        rng = np.random.default_rng(1)
+        for step in range(6):
+            if step == 3:
+                mine.groups[1]["lr"] = its.param_groups[1]["lr"] = 0.02
+            set_gradients(torch, ours, theirs, rng)
+            mine.step()
+            its.step()
+        assert_close(ours, theirs)
+        with pytest.raises(ValueError, match="different learning rates, 0.3 and 0.02"):
+            print(mine.lr)
+        mine.lr = 0.5
+        assert mine.lr == 0.5 and [group["lr"] for group in mine.groups] == [0.5] * 3
+
+    def test_it_goes_on_from_its_state_to_the_same_bits(self, make):
+        def train(optimizer, steps):
+            for step in steps:
+                rng = np.random.default_rng(step)
+                for parameter in optimizer.params:
+                    parameter.grad = np.asarray(rng.standard_normal(parameter.shape))
+                optimizer.step()
+
+        whole, ours = parameters(), parameters()
+        train(make(whole), range(5))
+        train(first := make(ours), range(3))
+        state, second = first.state(), make(ours)
+        second.load_state(state)
+        train(second, range(3, 5))
+        for one, other in zip(whole, ours, strict=True):
+            assert one.data.tobytes() == other.data.tobytes()
+        for name, array in first.state().items():  # what was returned were copies
+            assert array.tobytes() == state[name].tobytes()
+
+    def test_a_state_that_does_not_fit_is_refused_and_nothing_is_loaded(self, make):
+        optimizer = make(parameters())
+        state = {name: array + 1 for name, array in optimizer.state().items()}
+        first = next(iter(state))
+        short = {name: array for name, array in state.items() if name != first}
+        with pytest.raises(KeyError, match=f"does not fit this .*: missing {first}; unknown noth"):
+            optimizer.load_state(short)
+        with pytest.raises(KeyError, match="missing nothing; unknown velocity.9"):
+            optimizer.load_state(state | {"velocity.9": np.zeros(1)})
+        with pytest.raises(ValueError, match=rf"{first} is \(7,\) in the state but \(3, 3, 2, 4\)"):
+            optimizer.load_state(state | {first: np.zeros(7)})
+        assert not any(array.any() for array in optimizer.state().values())
 
     @pytest.mark.parametrize(
         ("params", "settings", "sentence"),
         [
             ([], {}, "there are no parameters"),
             (nn.ReLU(), {}, "there are no parameters"),
+            ([{"params": []}], {}, "there are no parameters"),
             (None, {"lr": -0.1}, "lr must not be negative, but is -0.1"),
             (None, {"lr": float("nan")}, "lr must not be negative, but is nan"),
-            (None, {"momentum": -1}, "momentum must not be negative"),
             (None, {"weight_decay": -1e-4}, "weight_decay must not be negative"),
-            (None, {"momentum": 0, "nesterov": True}, "nesterov needs a momentum above 0"),
+            (2 * [parameters()[0]], {}, "a parameter is listed twice"),
+            ([{"params": parameters(), "lr": -1}], {}, "lr must not be negative, but is -1"),
+            ([{"params": parameters(), "beta": 1}], {}, "a group has params, .* params, beta"),
+            ([{"lr": 0.1}], {}, "a group has params, .* but here is one with lr"),
         ],
     )
-    def test_a_wrong_setting_is_answered_with_a_sentence(self, params, settings, sentence):
-        with pytest.raises(ValueError, match=f"SGD: {sentence}"):
-            optim.SGD(parameters() if params is None else params, **{"lr": 0.1} | settings)
+    def test_a_wrong_setting_is_answered_with_a_sentence(self, make, params, settings, sentence):
+        with pytest.raises(ValueError, match=f"(SGD|AdamW?): {sentence}"):
+            make(parameters() if params is None else params, **settings)
 
-    def test_a_parameter_in_the_place_of_a_list_is_refused(self):
+    def test_a_parameter_in_the_place_of_a_list_is_refused(self, make):
         """Its rows would be taken for the parameters, and nothing would ever be learned."""
-        with pytest.raises(TypeError, match="SGD: .*list"):
-            optim.SGD(nn.Parameter(np.ones((3, 2))), lr=0.1)
+        with pytest.raises(TypeError, match="(SGD|AdamW?): .*list"):
+            make(nn.Parameter(np.ones((3, 2))))
+
+    def test_what_is_no_parameter_is_refused(self, make):
+        net = nn.Linear(2, 3)
+        with pytest.raises(TypeError, match=r"params\[0\] must be a Parameter, but is a tuple"):
+            make(net.named_parameters())
+
+
+ADAMS = [
+    {"weight_decay": decay, "betas": betas, "eps": eps}
+    for decay in (0.0, 0.3)
+    for betas in ((0.9, 0.999), (0.0, 0.5), (0.7, 0.9))
+    for eps in (1e-8, 0.1)
+]
+
+
+class TestAdam:
+    """Adam and AdamW."""
+
+    @pytest.mark.parametrize("name", ["Adam", "AdamW"])
+    @pytest.mark.parametrize("settings", ADAMS, ids=lambda s: "-".join(map(str, s.values())))
+    def test_fifty_steps_are_pytorchs(self, torch, name, settings):
+        self.compare(torch, name, settings, np.float64, rtol=1e-12, atol=1e-12)
+
+    @pytest.mark.parametrize("name", ["Adam", "AdamW"])
+    def test_fifty_steps_in_float32_are_pytorchs(self, torch, name):
+        self.compare(torch, name, {"weight_decay": 0.1}, np.float32, rtol=1e-5, atol=1e-5)
+
+    @staticmethod
+    def compare(torch, name, settings, dtype, **tolerance):
+        """With a rate that falls, and gradients of very different sizes."""
+        ours = [nn.Parameter(parameter.data.astype(dtype)) for parameter in parameters()]
+        theirs = twins(torch, ours)
+        mine = getattr(optim, name)(ours, lr=0.01, **settings)
+        its = getattr(torch.optim, name)(theirs, lr=0.01, **settings)
+        rng = np.random.default_rng(1)
+        for step in range(50):
+            mine.lr = its.param_groups[0]["lr"] = 0.01 / (1 + 0.1 * step)
+            for own, other, scale in zip(ours, theirs, (1, 1e-3, 1e3, 1e-6), strict=True):
+                own.grad = np.asarray(scale * rng.standard_normal(own.shape), dtype)
+                other.grad = torch.tensor(own.grad)
+            mine.step()
+            its.step()
+            for own, other in zip(ours, theirs, strict=True):
+                np.testing.assert_allclose(own.data, other.detach().numpy(), **tolerance)
+
+    @pytest.mark.parametrize("name", ["Adam", "AdamW"])
+    def test_a_parameter_without_a_gradient_is_left_alone_and_does_not_count(self, torch, name):
+        ours = parameters()
+        theirs = twins(torch, ours)
+        mine = getattr(optim, name)(ours, weight_decay=0.3)
+        its = getattr(torch.optim, name)(theirs, weight_decay=0.3)
+        rng = np.random.default_rng(1)
+        for step in range(7):
+            set_gradients(torch, ours, theirs, rng)
+            ours[step % 2].grad = theirs[step % 2].grad = None
+            mine.step()
+            its.step()
+        assert_close(ours, theirs)
+        assert [int(mine.state()[f"step.{i}"]) for i in range(4)] == [3, 4, 7, 7]
+
+    @pytest.mark.parametrize(
+        ("settings", "sentence"),
+        [
+            ({"betas": (0.9, 1.0)}, r"betas are two numbers .* but are \(0.9, 1.0\)"),
+            ({"betas": (-0.1, 0.9)}, "betas are two numbers from 0 to below 1"),
+            ({"betas": (0.9,)}, "betas are two numbers"),
+            ({"eps": -1e-8}, "eps must not be negative, but is -1e-08"),
+        ],
+    )
+    @pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
+    def test_a_wrong_setting_is_answered_with_a_sentence(self, make, settings, sentence):
+        with pytest.raises(ValueError, match=f"{make.__name__}: {sentence}"):
+            make(parameters(), **settings)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_defaults_are_pytorchs(torch, name):
+    def defaults(of) -> dict:
+        parameters = inspect.signature(of).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    own = defaults(getattr(optim, name))
+    theirs = defaults(getattr(torch.optim, name))
+    own.pop("lr", None)  # PyTorch's SGD has one, ours has none
+    assert own == {setting: theirs[setting] for setting in own}
+    assert optim.Adam(parameters()).lr == optim.AdamW(parameters()).lr == 1e-3
 
 
 class TestSchedules:

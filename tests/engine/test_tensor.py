@@ -206,7 +206,7 @@ class TestLearning:
         x = np.concatenate([rng.normal(-1, 0.7, (100, 2)), rng.normal(1, 0.7, (100, 2))])
         y = np.repeat([0.0, 1.0], 100)
         w, b = Tensor(np.zeros(2), requires_grad=True), Tensor(np.zeros(()), requires_grad=True)
-        optimiser = optim.SGD([w, b], lr=1.0, momentum=0.0, weight_decay=0.0)
+        optimiser = optim.SGD([w, b], lr=1.0)
         for _ in range(100):
             p = (x @ w + b).sigmoid()
             loss = -(y * p.log() + (1 - y) * (1 - p).log()).mean()
@@ -227,7 +227,7 @@ class TestLearning:
             for size in sizes
         ]
         w1, b1, w2, b2 = parameters
-        optimiser = optim.SGD(parameters, lr=0.5, weight_decay=0.0)
+        optimiser = optim.SGD(parameters, lr=0.5, momentum=0.9)
         for _ in range(150):
             z = (x @ w1 + b1).tanh() @ w2 + b2
             z = z - z.max(axis=1, keepdims=True)

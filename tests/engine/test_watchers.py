@@ -99,3 +99,13 @@ def test_detect_anomaly_does_not_blame_who_was_given_a_nan():
     with mr.detect_anomaly():
         assert np.isnan(F.relu(Tensor([np.nan]) + 1.0).item())
         assert (Tensor([1, 2]) + 1).numpy().tolist() == [2, 3]
+
+
+def test_detect_anomaly_looks_at_sums_of_gradients():
+    x = Tensor(np.float32([0.0]), requires_grad=True)
+    huge = np.float32([3e38])
+    with np.errstate(over="ignore"), mr.detect_anomaly():
+        (x + x).sum().backward()
+        assert x.grad.tolist() == [2.0]
+        with pytest.raises(FloatingPointError, match=r"mul sum: element \(0,\).*is inf"):
+            (x * huge + x * huge).sum().backward()

@@ -27,7 +27,7 @@ def test_backward_is_the_gradient(case):
 
 @pytest.mark.parametrize(("x", "kernel", "channels", "stride", "padding"), CONVOLUTIONS)
 def test_float32_convolution_keeps_its_error_bound(x, kernel, channels, stride, padding):
-    """Of y and of both gradients: terms x eps x the sum of the products' magnitudes."""
+    """The bound of y and both gradients is terms x eps x the sum of the products' magnitudes."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal(x).astype(np.float32)
     w = rng.standard_normal((*kernel, x.shape[3], channels)).astype(np.float32)
@@ -190,7 +190,7 @@ for threads in (1, 2, 3, 4):
     mr.seed(0)
     rng = np.random.default_rng(0)
     net = models.resnet8()
-    sgd = optim.SGD(net, 0.1)
+    sgd = optim.SGD(net, 0.1, momentum=0.9, weight_decay=1e-4)
     for _ in range(3):
         x = rng.standard_normal((37, 32, 32, 3), dtype=np.float32)
         loss = F.cross_entropy(net(Tensor(x)), rng.integers(0, 10, 37))
@@ -286,7 +286,7 @@ def test_a_training_step_allocates_nothing_new_after_the_second():
     reserved = []
     with mr.use("numba"):
         net = models.resnet8()
-        sgd = optim.SGD(net, 0.1)
+        sgd = optim.SGD(net, 0.1, momentum=0.9, weight_decay=1e-4)
         x, labels = np.zeros((32, 32, 32, 3), np.float32), np.zeros(32, int)
         for _ in range(5):
             loss = F.cross_entropy(net(x), labels)

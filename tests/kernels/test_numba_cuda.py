@@ -102,7 +102,10 @@ def test_all_kernels_compile_for_a_gpu(compiled, dtype):
             forward_and_backward(case, [array.astype(dtype) for array in inputs])
     arrays = [np.ones(3, dtype) for _ in range(3)]
     kernels.load("sgd", "numba_cuda").update(*([a] for a in arrays), 0.1, 0.9, [1e-4], True)
-    assert len(compiled) >= 26
+    states = [[np.ones(3, dtype)] for _ in range(4)] + [[np.zeros((), np.int64)]]
+    adam = kernels.load("adam", "numba_cuda")
+    adam.update(*states, 0.1, (0.9, 0.999), 1e-8, [1e-4], True)
+    assert len(compiled) >= 27
     modules = {kernel.py_func.__module__.split(".")[2] for kernel, _ in compiled}
     assert modules == set(OPERATIONS)
     if dtype == "float32":

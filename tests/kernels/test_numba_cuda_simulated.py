@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from cases import CASES
-from operation_checks import check_agreement, check_sgd
+from operation_checks import check_adam, check_agreement, check_sgd, has_backward
 from planting import plant
 
 import minires as mr
@@ -25,7 +25,7 @@ if not backends.simulated():
     pytest.skip("test_numba_cuda.py runs these in Numba's simulator", allow_module_level=True)
 
 MOST_NUMBERS = 1100
-"""Of a case's inputs: the simulator runs some 10,000 multiply-adds per second."""
+"""Most numbers in a case's inputs: the simulator does about 10,000 multiply-adds per second."""
 
 OWN = kernels.own_kernels("numba_cuda")
 
@@ -41,7 +41,7 @@ ONE_OF_EACH = {case.op: case for case in reversed(SMALL)}  # the smallest
 
 
 def test_small_cases_are_left_of_every_operation():
-    assert {case.op for case in SMALL} == set(OWN) - {"sgd"}
+    assert {case.op for case in SMALL} == set(filter(has_backward, OWN))
     assert sum(case.op == "conv2d" for case in SMALL) >= 12
 
 
@@ -88,6 +88,12 @@ def test_an_infinite_gradient_of_batch_norm_in_evaluation_stays_where_it_is():
 def test_sgd_is_its_definition(nesterov):
     with mr.use("numba_cuda"):
         check_sgd(nesterov)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam_is_its_definition(decoupled):
+    with mr.use("numba_cuda"):
+        check_adam(decoupled)
 
 
 def test_a_training_step_is_that_of_numpy():

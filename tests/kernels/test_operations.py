@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 from cases import BACKENDS, CASES, CONVOLUTIONS
-from operation_checks import check_backward, check_forward, check_sgd
+from operation_checks import (
+    check_adam,
+    check_backward,
+    check_forward,
+    check_sgd,
+    has_backward,
+)
 
 import minires as mr
 from minires import Tensor, kernels
@@ -21,14 +27,8 @@ def test_backward_is_the_gradient(case):
 
 
 def test_every_operation_with_a_gradient_is_in_the_grid():
-    differentiable = set(kernels.operations()) - {
-        "sgd",
-        "augment",
-        "metrics",
-        "iteration",
-        "grad_scaler",
-    }
-    assert {case.op for case in CASES} == differentiable
+    differentiable = filter(has_backward, kernels.operations())
+    assert {case.op for case in CASES} == set(differentiable)
 
 
 @pytest.mark.parametrize("blocks", [1, 1 << 12])
@@ -148,3 +148,11 @@ def test_kernels_get_contiguous_arrays(monkeypatch):
 def test_the_sgd_kernel_is_its_definition(name, nesterov):
     with mr.use(name):
         check_sgd(nesterov)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_adam_kernel_is_its_definition(name, dtype, decoupled):
+    with mr.use(name):
+        check_adam(decoupled, dtype)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cases import CASES
-from operation_checks import check_augment, check_sgd
+from operation_checks import check_adam, check_augment, check_sgd
 from planting import fails, plant
 
 BUGS = [  # operation, what is right, what is planted, what that means
@@ -180,7 +180,7 @@ def test_the_engine_planted_unchanged_passes(tmp_path):
 
 
 def run_the_engines_tests(folder: Path, right: str, wrong: str) -> tuple[int, str]:
-    """In a copy of the project with `right` replaced by `wrong` in function.py."""
+    """Run them in a copy of the project with `right` replaced by `wrong` in function.py."""
     root = Path(__file__).parents[2]
     for part, place in (("minires", ""), ("tests", ""), ("kernels", "minires")):
         shutil.copytree(root / part, folder / place / part, copy_function=shutil.copyfile)
@@ -201,6 +201,16 @@ SGD_BUGS = [
     ("lr * (g + momentum * v if nesterov else v)", "lr * v", "Nesterov left out"),
     ("g = g + decay * p", "g += decay * p", "gradients changed in place"),
 ]
+ADAM_BUGS = [
+    ("m / (1 - beta1 ** int(t))", "m", "no bias correction of the first moment"),
+    ("v / (1 - beta2 ** int(t))", "v", "no bias correction of the second moment"),
+    ("t += 1", "t.fill(1)", "every step the first"),
+    ("if decay and decoupled:", "if False:", "decay coupled where it should be decoupled"),
+    ("if decay and decoupled:", "if decay:", "decay decoupled where it should be coupled"),
+    ("array_module(p).sqrt(square) + eps", "array_module(p).sqrt(square + eps)", "eps in the root"),
+    ("p -= lr * decay * p", "p -= decay * p", "decay without the learning rate"),
+    ("g = g + decay * p", "g += decay * p", "gradients changed in place"),
+]
 AUGMENT_BUGS = [
     ("crops[:, :, ::-1]", "crops[:, ::-1]", "flipped upside down"),
     ("offsets[:, 0], offsets[:, 1]", "offsets[:, 1], offsets[:, 0]", "offsets exchanged"),
@@ -219,6 +229,14 @@ def test_a_bug_planted_into_sgd_is_caught(right, wrong, meaning, monkeypatch):
     with pytest.raises(AssertionError):
         check_sgd(nesterov=False)
         check_sgd(nesterov=True)
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), ADAM_BUGS, ids=[b[2] for b in ADAM_BUGS])
+def test_a_bug_planted_into_adam_is_caught(right, wrong, meaning, monkeypatch):
+    plant("adam", right, wrong, monkeypatch)
+    with pytest.raises(AssertionError):
+        check_adam(decoupled=False)
+        check_adam(decoupled=True)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from cases import CASES
-from operation_checks import check_augment, check_sgd
+from operation_checks import check_adam, check_augment, check_sgd
 from planting import fails, mutate, plant
 
 from minires import kernels
@@ -222,6 +222,13 @@ NUMBA_SGD_BUGS = [
     ("g[i] + decay * p[i]", "g[i]", "no weight decay"),
     ("lr * (gradient + momentum * v[i] if nesterov else v[i])", "lr * v[i]", "no Nesterov"),
 ]
+NUMBA_ADAM_BUGS = [
+    ("lr / (1 - beta1 ** int(t))", "lr", "no bias correction of the first moment"),
+    ("        1 - beta2 ** int(t),", "        1,", "no bias correction of the second moment"),
+    ("1 - lr * decay if decoupled else 1,", "1,", "no decoupled decay"),
+    ("0 if decoupled else decay", "decay", "both decays at once"),
+    ("sqrt(v[i] / correction2) + eps", "sqrt(v[i] / correction2 + eps)", "eps in the root"),
+]
 NUMBA_AUGMENT_BUGS = [
     ("width - 1 - q", "width - q", "flip shifted by a pixel"),
     ("0 <= h < height", "True", "rows outside of the image"),
@@ -236,6 +243,14 @@ def test_a_bug_planted_into_numbas_sgd_is_caught(right, wrong, meaning, monkeypa
     with pytest.raises(AssertionError):
         check_sgd(nesterov=False)
         check_sgd(nesterov=True)
+
+
+@pytest.mark.parametrize(("right", "wrong", "meaning"), NUMBA_ADAM_BUGS)
+def test_a_bug_planted_into_numbas_adam_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
+    plant_numba("adam", right, wrong, monkeypatch, tmp_path)
+    with pytest.raises(AssertionError):
+        check_adam(decoupled=False)
+        check_adam(decoupled=True)
 
 
 @pytest.mark.parametrize(("right", "wrong", "meaning"), NUMBA_AUGMENT_BUGS)

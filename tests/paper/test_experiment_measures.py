@@ -39,7 +39,7 @@ def tiny(monkeypatch):
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """Where the experiments of this file leave their networks, each trained once."""
+    """The folder in which the experiments of this file leave their networks, each trained once."""
     return tmp_path_factory.mktemp("reproduce")
 
 
@@ -149,7 +149,7 @@ def test_layer_responses_are_those_of_batch_norm_alone():
 
 
 def test_figure7_measures_a_run_also_of_half_storage(out):
-    """In float32: plain operations, whose results are listened to, have no half storage."""
+    """It measures in float32: plain operations have no half storage."""
     (run,) = train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
     rows = figure7.measure(None, [run])
     half = Run(
@@ -200,7 +200,7 @@ def test_gradient_norms_are_kept_and_leave_training_as_it_is(out):
 
 
 def test_the_first_norms_are_those_at_initialisation(out):
-    """Of weights and of blocks' results: against a first step taken by hand."""
+    """The norms of weights and of blocks' results, against a first step taken by hand."""
     (run,) = train_all([make(out).training("resnet8", 0, "watched")], note=lambda text: None)
     record = json.loads((run.path / gradients.FILE).read_text())
     trainer = Trainer(Config(**{**run.config.__dict__, "out": str(out / "none")}))

@@ -31,7 +31,7 @@ def tiny(monkeypatch):
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """Where the experiments of this file leave their networks, each trained once."""
+    """The folder in which the experiments of this file leave their networks, each trained once."""
     return tmp_path_factory.mktemp("reproduce")
 
 
@@ -91,7 +91,7 @@ def test_a_finished_network_is_not_trained_again(out, monkeypatch):
 
 
 def test_a_stopped_run_is_taken_up_again(tmp_path, monkeypatch):
-    """To the weights of one that was never stopped."""
+    """The resumed run ends with the weights of one that was never stopped."""
     whole, stopped = (make(tmp_path / part, ("resnet8",)) for part in ("whole", "stopped"))
     train_all(whole.trainings(), note=lambda text: None)
 
@@ -164,7 +164,7 @@ def test_data_may_lie_elsewhere_when_it_is_measured(out):
 
 
 def test_ctrl_c_in_the_last_evaluation_stops_the_queue(tmp_path, monkeypatch):
-    """That run is finished; the next one must not begin."""
+    """The run at hand is finished; the next one must not begin."""
     finish = Trainer._finish_epoch
 
     def interrupted(trainer, epoch):
@@ -266,7 +266,7 @@ def test_dask_workers_are_told_everything_and_what_they_say_is_a_sentence(tmp_pa
 
 
 def test_a_worker_returns_its_files(out):
-    """For a driver on another machine; the record last, which says that the run is finished."""
+    """A driver elsewhere needs them; the record comes last: it says that the run is finished."""
     (training,) = make(out, ("resnet8",)).trainings()
     files = train(training, download=False)
     assert {"metrics.csv", "curves.png", "last.safetensors", "config.json"} == files.keys()

@@ -1,4 +1,4 @@
-"""The house of docs/design.md: imports lead to lower floors only, none runs in a circle."""
+"""The house of docs/map.md: imports lead to lower floors only, none runs in a circle."""
 
 import ast
 from pathlib import Path
@@ -82,7 +82,7 @@ def imports(name: str) -> set[str]:
 def floor(name: str) -> int:
     """The floor of the longest entry of FLOORS that `name` lies in."""
     holders = [f for f in FLOORS if name == f or (f != "minires" and name.startswith(f + "."))]
-    assert holders, f"{name} has no floor in docs/design.md: give it one in FLOORS, too"
+    assert holders, f"{name} has no floor: give it one in FLOORS and in docs/map.md"
     return FLOORS.index(max(holders, key=len))
 
 

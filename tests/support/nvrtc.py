@@ -1,4 +1,7 @@
-"""NVIDIA's compiler without a GPU, a driver or CuPy: the wheels nvidia-cuda-nvrtc and -nvdisasm."""
+"""NVIDIA's compiler without a GPU, a driver or CuPy: the wheels nvidia-cuda-nvrtc and -nvdisasm.
+
+See docs/decisions/cuda.md, "Ask the compiler".
+"""
 
 import ctypes
 import importlib.util

@@ -5,7 +5,7 @@ import numpy as np
 from cases import Case
 
 import minires as mr
-from minires import Tensor, backend
+from minires import Tensor, backend, kernels
 from minires.gradcheck import gradcheck
 
 
@@ -81,3 +81,41 @@ def check_augment() -> None:
         source = 6 - w if flips[n] else w
         expected = z[n, h + offsets[n, 0], source + offsets[n, 1]]
         np.testing.assert_allclose(y[n, h, w], expected, atol=1e-6)
+
+
+def check_adam(decoupled: bool, dtype: str = "float64") -> None:
+    """Three steps of three parameters, two of them with decay; one has many gradients of 1e-3."""
+    rng = np.random.default_rng(0)
+    shapes, decays = ((4, 5), (1030,), ()), (0.1, 0.0, 0.2)
+    lr, betas, eps = 0.3, (0.9, 0.99), 1e-3
+    p = [rng.standard_normal(shape) for shape in shapes]
+    m, v = ([np.zeros(shape) for shape in shapes] for _ in range(2))
+    own = [[backend.asarray(array.copy(), dtype) for array in arrays] for arrays in (p, m, v)]
+    steps = [backend.asarray(0, np.int64) for _ in shapes]
+    for t in (1, 2, 3):
+        g = [rng.standard_normal(shape) * scale for shape, scale in zip(shapes, (1, 1e-3, 10))]  # noqa: B905
+        given = [backend.asarray(gradient.copy(), dtype) for gradient in g]
+        numbers = (0.3, betas, eps, list(decays), decoupled)
+        backend.kernel("adam").update(own[0], given, *own[1:], steps, *numbers)
+        for i, decay in enumerate(decays):
+            np.testing.assert_array_equal(backend.to_numpy(given[i]), g[i].astype(dtype))
+            if decoupled:
+                p[i] = p[i] - lr * decay * p[i]
+            else:
+                g[i] = g[i] + decay * p[i]
+            m[i] = betas[0] * m[i] + (1 - betas[0]) * g[i]
+            v[i] = betas[1] * v[i] + (1 - betas[1]) * g[i] ** 2
+            unbiased = m[i] / (1 - betas[0] ** t), v[i] / (1 - betas[1] ** t)
+            p[i] = p[i] - lr * unbiased[0] / (np.sqrt(unbiased[1]) + eps)
+    tolerance = {"float64": 1e-12, "float32": 1e-5}[dtype]
+    for arrays, expected in zip(own, (p, m, v), strict=True):
+        for array, exact in zip(arrays, expected, strict=True):
+            array = backend.to_numpy(array)
+            assert array.dtype == dtype
+            np.testing.assert_allclose(array, exact, rtol=tolerance, atol=tolerance)
+    assert [int(step) for step in steps] == [3, 3, 3]
+
+
+def has_backward(op: str) -> bool:
+    """Unlike what updates parameters, makes batches or counts."""
+    return hasattr(kernels.load(op, "numpy"), "backward")

@@ -48,7 +48,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Of any depth of the paper's table 1."""
+    """A ResNet of any depth of the paper's table 1."""
 
     def __init__(self, depth, classes, shortcut="B", stride_in_3x3=False):
         super().__init__()

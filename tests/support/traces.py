@@ -51,28 +51,37 @@ def assert_same_training(name: str, dtype: str, lr: float, tolerance: float, **h
 class Training:
     """A small network on random images of 8 x 8, to be trained by plain steps or by replays."""
 
-    def __init__(self, fused: bool | None = None, model="resnet8", shortcut=None, **sgd):
+    def __init__(
+        self,
+        fused: bool | None = None,
+        model="resnet8",
+        shortcut=None,
+        method=optim.SGD,
+        spare_vectors=False,
+        **settings,
+    ):
         backend.seed(0)
         self.model = models.build(model, shortcut=shortcut, fused=fused)
-        self.sgd = optim.SGD(self.model, 0.1, **{"momentum": 0.9, "weight_decay": 1e-2} | sgd)
+        params = optim.decay_groups(self.model, 1e-2) if spare_vectors else self.model
+        own = {"momentum": 0.9} if method is optim.SGD else {}
+        self.optimizer = method(params, **{"lr": 0.1, "weight_decay": 1e-2} | own | settings)
         self.metrics = Metrics()
 
     def step(self, x, labels):
         """One step; returns the loss and the logits."""
         logits = self.model(Tensor(x))
         loss = F.cross_entropy(logits, labels)
-        self.sgd.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.sgd.step()
+        self.optimizer.step()
         self.metrics.add(loss.data, logits.data, labels)
         return loss, logits
 
     def state(self) -> dict:
-        """Weights, running statistics, velocities and sums, by name."""
-        velocities = {f"velocity {i}": v for i, v in enumerate(self.sgd.velocities)}
+        """Weights, running statistics, what the optimizer keeps, and sums, by name."""
         sums = {"loss": self.metrics.loss_sum, "correct": self.metrics.correct}
-        copies = {k: np.array(backend.to_numpy(v)) for k, v in (velocities | sums).items()}
-        return self.model.state_dict() | copies
+        copies = {k: np.array(backend.to_numpy(v)) for k, v in sums.items()}
+        return self.model.state_dict() | self.optimizer.state() | copies
 
 
 def batches(count: int, size: int = 6) -> list:
@@ -105,10 +114,10 @@ def assert_replays_are_plain_steps(name: str, fused: bool | None = None, **how) 
     rates = [0.1, 0.03, 0.3, 0.01]
     with mr.use(name):
         plain, replayed = Training(fused, **how), Training(fused, **how)
-        replayed.sgd.lr = backend.asarray(0.0, np.float64)
+        replayed.optimizer.lr = backend.asarray(0.0, np.float64)
         captured = capture(replayed.step, *batches(1)[0])
         for rate, batch in zip(rates, batches(4), strict=True):
-            plain.sgd.lr, replayed.sgd.lr[...] = rate, rate
+            plain.optimizer.lr, replayed.optimizer.lr[...] = rate, rate
             expected, own = plain.step(*batch), captured.replay(*batch)
             for one, other in zip(expected, own, strict=True):
                 assert one.numpy().tobytes() == other.numpy().tobytes()

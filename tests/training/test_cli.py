@@ -93,6 +93,17 @@ def test_resume_needs_only_the_directory(tmp_path, capsys):
     assert status == 1 and "lr was 0.05 and is now 0.1" in err
 
 
+def test_a_run_of_adamw_is_resumed_by_its_directory(tmp_path, capsys):
+    options = "--optimizer adamw --betas 0.8 0.99 --steps 6".split()
+    run(capsys, "train", *TINY, *options, "--out", tmp_path)
+    status, out, _ = run(capsys, "train", "--resume", "--out", tmp_path)
+    assert status == 0 and "resumed   at iteration 6" in out
+    status, _, err = run(capsys, "train", "--resume", "--out", tmp_path, "--betas", 0.9, 0.99)
+    assert status == 1 and "betas was (0.8, 0.99) and is now (0.9, 0.99)" in err
+    status, _, err = run(capsys, "train", "--resume", "--out", tmp_path, "--optimizer", "sgd")
+    assert status == 1 and "betas is no setting of the optimizer sgd" in err
+
+
 def test_resume_without_a_checkpoint_starts_and_says_so(tmp_path, capsys):
     status, out, _ = run(capsys, "train", *TINY, "--steps", 1, "--resume", "--out", tmp_path)
     assert status == 0 and "resumed   nothing" in out

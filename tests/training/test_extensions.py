@@ -241,7 +241,7 @@ class Tiny(nn.Module):
 
 
 def made_of(classes: int):
-    """What makes a Tiny for so many classes, whatever it is asked for."""
+    """A function that makes a Tiny for `classes` classes, whatever it is asked for."""
     return lambda num_classes: Tiny(classes)
 
 

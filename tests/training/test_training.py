@@ -107,9 +107,13 @@ class Interruption(Exception):
     """Stands for whatever ends a process in the middle of an epoch."""
 
 
-@pytest.mark.parametrize("stop_at", [3, 5, 7, 9])
-def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop_at, monkeypatch):
-    whole = train(tmp_path / "whole", checkpoint_every=2)
+@pytest.mark.parametrize(
+    ("stop_at", "settings"),
+    [(3, {}), (5, {}), (7, {}), (9, {}), (5, {"optimizer": "adam"}), (7, {"optimizer": "adamw"})],
+)
+def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop_at, settings, monkeypatch):
+    settings = settings | {"checkpoint_every": 2}
+    whole = train(tmp_path / "whole", **settings)
 
     original = Trainer._train_step
 
@@ -120,9 +124,9 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop_at, monkeypatch):
 
     monkeypatch.setattr(Trainer, "_train_step", interrupted)
     with pytest.raises(Interruption):
-        train(tmp_path / "stopped", checkpoint_every=2)
+        train(tmp_path / "stopped", **settings)
     monkeypatch.undo()
-    resumed = train(tmp_path / "stopped", resume=True, checkpoint_every=2)
+    resumed = train(tmp_path / "stopped", resume=True, **settings)
     assert resumed.resumed
     for name in ("last.safetensors", "best.safetensors", "checkpoint"):
         assert_same_bits(arrays(tmp_path / "whole", name), arrays(tmp_path / "stopped", name))
@@ -288,6 +292,35 @@ def test_the_default_recipe_is_the_papers():
     assert (config.batch_size, config.momentum, config.weight_decay) == (128, 0.9, 1e-4)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        ("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4}),
+        ("adam", {"lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.0}),
+        ("adamw", {"lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 0.01}),
+    ],
+)
+def test_every_optimizer_has_its_own_defaults(tmp_path, optimizer, expected):
+    names = ("lr", "momentum", "nesterov", "betas", "weight_decay")
+    config = asdict(Config(optimizer=optimizer))
+    assert {name: config[name] for name in names} == dict.fromkeys(names) | expected
+    given = asdict(Config(optimizer=optimizer, lr=0.5, weight_decay=0.25))
+    assert given == config | {"lr": 0.5, "weight_decay": 0.25}
+    trainer = train(tmp_path, optimizer=optimizer, epochs=None, steps=1)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert saved["lr"] == expected["lr"] == trainer.optimizer.lr
+    assert trainer.optimizer.groups[0]["weight_decay"] == expected["weight_decay"]
+    assert type(trainer.optimizer).__name__.lower() == optimizer
+
+
+def test_vectors_may_be_spared_from_weight_decay(tmp_path):
+    trainer = train(tmp_path, optimizer="adamw", decay_norm_bias=False, epochs=None, steps=1)
+    decayed, spared = trainer.optimizer.groups
+    assert decayed["weight_decay"] == 0.01 and spared["weight_decay"] == 0
+    assert {p.ndim for p in decayed["params"]} == {2, 4}
+    assert {p.ndim for p in spared["params"]} == {1}
+
+
 def test_deep_nets_warm_up_as_in_the_paper():
     rate = Config(model="resnet110").learning_rate(64_000)
     assert [rate(i) for i in (0, 399, 400)] == pytest.approx([0.01, 0.01, 0.1])
@@ -309,6 +342,9 @@ def test_a_shortened_run_keeps_the_shape_of_the_schedule():
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size"),
         ({"schedule": "linear"}, "step, cosine, one-cycle or constant"),
+        ({"optimizer": "rmsprop"}, "optimizer is one of sgd, adam, adamw, but is 'rmsprop'"),
+        ({"optimizer": "adamw", "momentum": 0.9}, "momentum is no setting of the optimizer adamw"),
+        ({"betas": (0.9, 0.99)}, "betas is no setting of the optimizer sgd"),
         ({"seed": -1}, "seed"),
     ],
 )

@@ -166,6 +166,7 @@ __device__ __forceinline__ T Results<T, WIDTH, TENSOR>::sum_over_pixels(int pixe
 
 // Whether the block is the last of the grid that comes here: what all the others have written before
 // is then to be seen. `arrived` is zero before and after.
+// See docs/decisions/cuda.md, "The last block finishes".
 __device__ __forceinline__ bool is_last(unsigned* arrived) {
     SHARED(unsigned, place, 1);
     __threadfence();  // what this thread wrote comes before what follows

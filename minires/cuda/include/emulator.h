@@ -15,6 +15,8 @@
 // (-fsanitize=address), missing barriers ThreadSanitizer's (-fsanitize=thread).
 //
 // Not emulated: time, races between blocks, weak memory ordering, cp.async, wgmma, grid barriers.
+//
+// See docs/decisions/cuda.md, "One file, two ends".
 #pragma once
 #include <cmath>
 

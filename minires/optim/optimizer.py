@@ -1,0 +1,212 @@
+"""Optimizer: which parameters are updated, at which rate, with what is kept from step to step.
+
+See docs/decisions/training.md, "Optimizers name their state".
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from minires import backend
+from minires.nn import Module, Parameter
+from minires.tensor import Tensor
+
+Params = Module | Iterable[Parameter] | list[dict]
+"""What an Optimizer updates: a Module's parameters, a list of them, or groups."""
+
+OF_A_GROUP = ("params", "lr", "weight_decay")
+
+
+class Optimizer:
+    """Updates parameters by their gradients; the base of every method.
+
+    A method names the folder of its kernel and says what it keeps for each parameter; what else the
+    kernel needs goes to `super().__init__` by name. `step` calls the kernel once for all
+    parameters:
+
+        kernel.update(params, grads, *states, lr=, weight_decays=, scaling=, **settings)
+
+    with a list for each state, in the order of `initial_state`.
+
+    Parameters
+    ----------
+    params : Module, iterable of Parameter, or list of dict
+        Groups are dicts, as in PyTorch: ``{"params": ..., "lr": ..., "weight_decay": ...}``, the
+        last two only where they differ from those of the others.
+    lr, weight_decay : float
+        Values for the groups without their own.
+    **settings
+        Numbers that are the same for all groups, by the names of the kernel's parameters.
+
+    Attributes
+    ----------
+    groups : list of dict
+        Each with "params" (a list), "lr" and "weight_decay". They may be set between steps.
+    lr : float
+        The learning rate that all groups have. Setting it sets it for all. It may also be an array
+        () of float64 on the current backend, for a step that is captured as a CUDA graph: every
+        replay reads the rate that it then holds.
+    params : list of Parameter
+        The parameters of all groups.
+    states : list of dict
+        What is kept for each of `params`: arrays on the current backend, by name.
+    """
+
+    kernel: str
+    """The folder in `kernels/` with the update."""
+
+    def __init__(self, params: Params, lr: float, weight_decay: float, **settings):
+        self.settings = settings
+        self.groups = [self._group(group, lr, weight_decay) for group in self._grouped(params)]
+        self.params = [parameter for group in self.groups for parameter in group["params"]]
+        if not self.params:
+            raise ValueError(f"{self._name}: there are no parameters to optimise")
+        if len({id(parameter) for parameter in self.params}) < len(self.params):
+            raise ValueError(
+                f"{self._name}: a parameter is listed twice and would be updated twice"
+            )
+        self.states = [self.initial_state(parameter.data) for parameter in self.params]
+
+    def initial_state(self, array) -> dict:
+        """What is kept for a parameter `array` before the first step: arrays by name."""
+        raise NotImplementedError
+
+    @property
+    def lr(self):
+        """The learning rate of all groups.
+
+        Raises
+        ------
+        ValueError
+            If it is not the same for all of them: read ``group["lr"]``.
+        """
+        first, *others = (group["lr"] for group in self.groups)
+        for rate in others:
+            if rate is not first and rate != first:
+                raise ValueError(
+                    f"{self._name}: the groups have different learning rates, {first} and {rate}; "
+                    f'read those of `groups`, as in groups[0]["lr"]'
+                )
+        return first
+
+    @lr.setter
+    def lr(self, rate) -> None:
+        for group in self.groups:
+            group["lr"] = rate
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.params:
+            parameter.grad = None
+
+    def step(self, scaling=None) -> None:
+        """Update all parameters that have a gradient.
+
+        `scaling` is the `state` of a `minires.amp.GradScaler` that has seen the gradients.
+        """
+        update, states = backend.kernel(self.kernel).update, iter(self.states)
+        together: dict = {}  # by learning rate: one call for all groups that share it
+        for group in self.groups:
+            lr, decay = group["lr"], group["weight_decay"]
+            alike = together.setdefault(id(lr) if hasattr(lr, "shape") else lr, (lr, []))[1]
+            for parameter, state in zip(group["params"], states):  # noqa: B905
+                if parameter.grad is not None:
+                    alike.append((parameter.data, parameter.grad, *state.values(), decay))
+        for lr, active in together.values():
+            if active:
+                *arrays, decays = map(list, zip(*active, strict=True))
+                update(*arrays, lr=lr, weight_decays=decays, scaling=scaling, **self.settings)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies on the host of all that is kept from step to step.
+
+        Named by state and by place among `params`: ``"velocity.0"``, ``"velocity.1"``, ... Learning
+        rates are not among them: who sets them knows them, by a schedule and the iteration.
+        """
+        return {
+            name: np.array(backend.to_numpy(array)) for name, array in self._named_states().items()
+        }
+
+    def load_state(self, arrays: Mapping) -> None:
+        """Go on from what `state` returned for an optimizer of the same method and parameters.
+
+        Raises
+        ------
+        KeyError
+            If names are missing or unknown.
+        ValueError
+            If a shape differs. Nothing has been loaded in either case.
+        """
+        own = self._named_states()
+        missing, unknown = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
+        if missing or unknown:
+            raise KeyError(
+                f"the state does not fit this {self._name}: missing "
+                f"{', '.join(missing[:5]) or 'nothing'}; unknown "
+                f"{', '.join(unknown[:5]) or 'nothing'}"
+            )
+        for name, array in own.items():
+            if np.shape(arrays[name]) != array.shape:
+                raise ValueError(
+                    f"{self._name}: {name} is {np.shape(arrays[name])} in the state but "
+                    f"{array.shape} here"
+                )
+        for name, array in own.items():
+            array[...] = backend.asarray(arrays[name], array.dtype)
+
+    def _named_states(self) -> dict:
+        return {
+            f"{name}.{i}": array
+            for i, state in enumerate(self.states)
+            for name, array in state.items()
+        }
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _grouped(self, params: Params) -> list[dict]:
+        if isinstance(params, Module | Tensor):
+            return [{"params": params}]
+        given = list(params)
+        groups = [group for group in given if isinstance(group, dict)]
+        return groups if groups and len(groups) == len(given) else [{"params": given}]
+
+    def _group(self, group: dict, lr: float, weight_decay: float) -> dict:
+        if "params" not in group or not group.keys() <= set(OF_A_GROUP):
+            raise ValueError(
+                f"{self._name}: a group has params, and lr and weight_decay if they are its own, "
+                f"but here is one with {', '.join(group) or 'nothing'}"
+            )
+        group = {"lr": lr, "weight_decay": weight_decay} | group
+        for name in ("lr", "weight_decay"):
+            if not group[name] >= 0:
+                raise ValueError(f"{self._name}: {name} must not be negative, but is {group[name]}")
+        return group | {"params": listed(self._name, group["params"])}
+
+
+def listed(name: str, params: Module | Iterable[Parameter]) -> list[Parameter]:
+    """Parameters as a list; `name` says in an error who was given something else."""
+    if isinstance(params, Tensor):
+        raise TypeError(f"{name}: params must be a Module or a list of Parameters, not one Tensor")
+    params = params.parameters() if isinstance(params, Module) else list(params)
+    for place, parameter in enumerate(params):
+        if not isinstance(parameter, Tensor):
+            raise TypeError(
+                f"{name}: params[{place}] must be a Parameter, but is a {type(parameter).__name__}"
+            )
+    return params
+
+
+def decay_groups(params: Module | Iterable[Parameter], weight_decay: float) -> list[dict]:
+    """Two groups: filters and matrices with this weight decay; vectors and scalars without.
+
+    So batch norm's scale and shift and all biases are spared. The paper, like PyTorch, decays all.
+
+    >>> optim.SGD(optim.decay_groups(model, 1e-4), lr=0.1, momentum=0.9)
+    """
+    parameters = listed("decay_groups", params)
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,43 @@
+"""Settings: what a run is told, and what of it may differ where the run is resumed."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The base of the settings of every kind of run; the fields are those of a subclass."""
+
+    out: str  # what all runs have; each kind has defaults of its own
+    backend: str
+    precision: str
+    seed: int
+    checkpoint_every: int
+
+    trained: ClassVar[str]
+    """What such a run trains, in words."""
+
+    chosen: ClassVar[tuple[str, ...]] = ("backend",)
+    """Settings for which "auto" chooses where a run begins; it must not choose anew later."""
+
+    may_change: ClassVar[tuple[str, ...]] = ("out", "checkpoint_every")
+    """What a resumed run may be given anew: none of it changes a bit."""
+
+    def to_json(self) -> str:
+        """All settings as JSON text."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def differences(self, earlier: dict) -> list[str]:
+        """The settings in which a run that is to be resumed was started differently."""
+        before = asdict(type(self)(**earlier))  # a setting that was not there yet had its default
+        return [
+            f"{name} was {before[name]!r} and is now {value!r}"
+            for name, value in asdict(self).items()
+            if name not in self.may_change and before[name] != value
+        ]
+
+    def with_choices(self, **made) -> Self:
+        """The same settings, with what was `made` of them in place of "auto"."""
+        open_ones = [name for name in self.chosen if getattr(self, name) == "auto"]
+        return replace(self, **{name: made[name] for name in open_ones if name in made})

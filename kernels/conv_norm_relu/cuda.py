@@ -182,6 +182,7 @@ def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, ep
             stride=stride,
             band=band,
             taps=taps,
+            normalized=norm is not None,
             statistics=training,
             momentum=momentum,
             eps=eps,

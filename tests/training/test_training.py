@@ -306,7 +306,7 @@ def test_every_optimizer_has_its_own_defaults(tmp_path, optimizer, expected):
     assert {name: config[name] for name in names} == dict.fromkeys(names) | expected
     given = asdict(Config(optimizer=optimizer, lr=0.5, weight_decay=0.25))
     assert given == config | {"lr": 0.5, "weight_decay": 0.25}
-    trainer = train(tmp_path, optimizer=optimizer, epochs=None, steps=1)
+    trainer = train(tmp_path, optimizer=optimizer, schedule="constant", epochs=None, steps=1)
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["lr"] == expected["lr"] == trainer.optimizer.lr
     assert trainer.optimizer.groups[0]["weight_decay"] == expected["weight_decay"]

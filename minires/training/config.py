@@ -51,10 +51,6 @@ class Config(Settings):
     image_size: int | None = None
     train_size: int | None = None
     test_size: int | None = None
-    out: str = "runs/latest"
-    backend: str = "auto"
-    precision: str = "auto"
-    seed: int = 0
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 128
@@ -71,7 +67,6 @@ class Config(Settings):
     label_smoothing: float = 0.0
     augment: bool = True
     normalization: str = "per-pixel"
-    checkpoint_every: int = 500
     graph: bool | None = None
     recompute: bool = False
     imports: tuple[str, ...] = ()
@@ -160,6 +155,7 @@ class Config(Settings):
     def make_optimizer(self, model: Module) -> optim.Optimizer:
         """What updates the parameters of `model`."""
         make, own = OPTIMIZERS[self.optimizer]
+        assert self.weight_decay is not None  # see __post_init__
         spared = not self.decay_norm_bias
         params = optim.decay_groups(model, self.weight_decay) if spared else model
         return make(params, **{name: getattr(self, name) for name in own})
@@ -177,11 +173,13 @@ class Config(Settings):
 
         The paper divides by 10 at 32k and 48k of 64k iterations: at 1/2 and 3/4, here of any total.
         """
+        lr = self.lr
+        assert lr is not None  # see __post_init__
         schedule = {
-            "step": lambda: optim.step_decay(self.lr, (total // 2, total * 3 // 4)),
-            "cosine": lambda: optim.cosine(self.lr, total),
-            "one-cycle": lambda: optim.one_cycle(self.lr, total),
-            "constant": lambda: optim.constant(self.lr),
+            "step": lambda: optim.step_decay(lr, (total // 2, total * 3 // 4)),
+            "cosine": lambda: optim.cosine(lr, total),
+            "one-cycle": lambda: optim.one_cycle(lr, total),
+            "constant": lambda: optim.constant(lr),
         }[self.schedule]()
         warm_up = self.warm_up
         if warm_up is None:  # in a shortened run the warm-up is shortened, too
@@ -190,4 +188,4 @@ class Config(Settings):
             warm_up = min(whole, shortened)
         if not warm_up:
             return schedule
-        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, self.lr))
+        return optim.warm_up(schedule, warm_up, min(PAPER_WARM_UP_LR, lr))

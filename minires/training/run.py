@@ -88,7 +88,8 @@ class Run:
         backend.set_precision(config.precision)
         backend.seed(config.seed)
         self.config = config.with_choices(backend=backend.current())
-        self.step, self.history, self.seconds = 0, [], 0.0
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict] = []
         self.resumed, self.stopped = self._saved is not None, False
 
     def _go_on(self) -> None:
@@ -216,9 +217,8 @@ class Run:
 
     def _finish_epoch(self, epoch: int) -> None:
         """Evaluate, and write everything that a finished epoch leaves behind."""
-        row = {"epoch": epoch + 1, "step": self.step}
-        row["lr"] = float(f"{self.schedule(self.step - 1):.6g}")
-        row |= self.measure()
+        lr = float(f"{self.schedule(self.step - 1):.6g}")
+        row = {"epoch": epoch + 1, "step": self.step, "lr": lr} | self.measure()
         self.history.append(row)
         self.seconds = 0.0
         self.begin_epoch()

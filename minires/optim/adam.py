@@ -36,7 +36,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
-        name, betas = type(self).__name__, tuple(betas)
+        name = type(self).__name__
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{name}: betas are two numbers from 0 to below 1, but are {betas}")
         if not eps >= 0:

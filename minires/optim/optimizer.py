@@ -102,7 +102,7 @@ class Optimizer:
         `scaling` is the `state` of a `minires.amp.GradScaler` that has seen the gradients.
         """
         update, states = backend.kernel(self.kernel).update, iter(self.states)
-        together = {}  # by learning rate: one call for all groups that share it
+        together: dict = {}  # by learning rate: one call for all groups that share it
         for group in self.groups:
             lr, decay = group["lr"], group["weight_decay"]
             alike = together.setdefault(id(lr) if hasattr(lr, "shape") else lr, (lr, []))[1]
@@ -163,11 +163,11 @@ class Optimizer:
         return type(self).__name__
 
     def _grouped(self, params: Params) -> list[dict]:
-        if not isinstance(params, Module | Tensor):
-            params = list(params)
-            if params and all(isinstance(group, dict) for group in params):
-                return params
-        return [{"params": params}]
+        if isinstance(params, Module | Tensor):
+            return [{"params": params}]
+        items = list(params)
+        groups = [item for item in items if isinstance(item, dict)]
+        return groups if groups and len(groups) == len(items) else [{"params": items}]
 
     def _group(self, group: dict, lr: float, weight_decay: float) -> dict:
         if "params" not in group or not group.keys() <= set(OF_A_GROUP):

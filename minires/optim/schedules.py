@@ -25,12 +25,12 @@ def step_decay(lr: float, milestones: Iterable[int], gamma: float = 0.1) -> Sche
     return lambda iteration: lr * gamma ** bisect_right(milestones, iteration)
 
 
-def cosine(lr: float, total: int, final: float = 0.0) -> Schedule:
+def cosine(lr: float, total: float, final: float = 0.0) -> Callable[[float], float]:
     """Half a cosine from `lr` at 0 down to `final` at `total` (Loshchilov & Hutter 2017)."""
     if not total > 0:
         raise ValueError(f"cosine: total must be above 0, but is {total}")
 
-    def schedule(iteration: int) -> float:
+    def schedule(iteration: float) -> float:
         progress = min(iteration / total, 1.0)
         return final + (lr - final) * (1 + cos(pi * progress)) / 2
 

@@ -37,7 +37,6 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         name = type(self).__name__
-        betas = tuple(betas)  # type: ignore[assignment]
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{name}: betas are two numbers from 0 to below 1, but are {betas}")
         if not eps >= 0:

@@ -168,9 +168,9 @@ class Optimizer:
     def _grouped(self, params: Params) -> list[dict]:
         if isinstance(params, Module | Tensor):
             return [{"params": params}]
-        given = list(params)
-        groups = [group for group in given if isinstance(group, dict)]
-        return groups if groups and len(groups) == len(given) else [{"params": given}]
+        items = list(params)
+        groups = [item for item in items if isinstance(item, dict)]
+        return groups if groups and len(groups) == len(items) else [{"params": items}]
 
     def _group(self, group: dict, lr: float, weight_decay: float) -> dict:
         if "params" not in group or not group.keys() <= set(OF_A_GROUP):

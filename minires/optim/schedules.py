@@ -25,7 +25,7 @@ def step_decay(lr: float, milestones: Iterable[int], gamma: float = 0.1) -> Sche
     return lambda iteration: lr * gamma ** bisect_right(milestones, iteration)
 
 
-def cosine(lr: float, total: float, final: float = 0.0) -> Schedule:
+def cosine(lr: float, total: float, final: float = 0.0) -> Callable[[float], float]:
     """Half a cosine from `lr` at 0 down to `final` at `total` (Loshchilov & Hutter 2017)."""
     if not total > 0:
         raise ValueError(f"cosine: total must be above 0, but is {total}")

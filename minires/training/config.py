@@ -54,10 +54,6 @@ class Config(Settings):
     image_size: int | None = None
     train_size: int | None = None
     test_size: int | None = None
-    out: str = "runs/latest"
-    backend: str = "auto"
-    precision: str = "auto"
-    seed: int = 0
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 128
@@ -74,7 +70,6 @@ class Config(Settings):
     label_smoothing: float = 0.0
     augment: bool = True
     normalization: str = "per-pixel"
-    checkpoint_every: int = 500
     graph: bool | None = None
     recompute: bool = False
     imports: tuple[str, ...] = ()
@@ -163,8 +158,9 @@ class Config(Settings):
     def make_optimizer(self, model: Module) -> optim.Optimizer:
         """What updates the parameters of `model`."""
         make, own = OPTIMIZERS[self.optimizer]
+        assert self.weight_decay is not None  # see __post_init__
         spared = not self.decay_norm_bias
-        params = optim.decay_groups(model, self.weight_decay or 0.0) if spared else model
+        params = optim.decay_groups(model, self.weight_decay) if spared else model
         return make(params, **{name: getattr(self, name) for name in own})
 
     def total_steps(self, steps_per_epoch: int) -> int:
@@ -180,8 +176,8 @@ class Config(Settings):
 
         The paper divides by 10 at 32k and 48k of 64k iterations: at 1/2 and 3/4, here of any total.
         """
-        assert self.lr is not None  # since `_complete_optimizer`
         lr = self.lr
+        assert lr is not None  # see __post_init__
         schedule = {
             "step": lambda: optim.step_decay(lr, (total // 2, total * 3 // 4)),
             "cosine": lambda: optim.cosine(lr, total),

@@ -217,9 +217,8 @@ class Run:
 
     def _finish_epoch(self, epoch: int) -> None:
         """Evaluate, and write everything that a finished epoch leaves behind."""
-        row: dict = {"epoch": epoch + 1, "step": self.step}
-        row["lr"] = float(f"{self.schedule(self.step - 1):.6g}")
-        row |= self.measure()
+        lr = float(f"{self.schedule(self.step - 1):.6g}")
+        row = {"epoch": epoch + 1, "step": self.step, "lr": lr} | self.measure()
         self.history.append(row)
         self.seconds = 0.0
         self.begin_epoch()

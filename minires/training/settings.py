@@ -5,15 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The base of the settings of every kind of run; the fields are those of a subclass."""
-
-    out: str  # what all runs have; each kind has defaults of its own
-    backend: str
-    precision: str
-    seed: int
-    checkpoint_every: int
+    """What every kind of run is told; a subclass adds what its own kind needs."""
 
     trained: ClassVar[str]
     """What such a run trains, in words."""
@@ -23,6 +17,12 @@ class Settings:
 
     may_change: ClassVar[tuple[str, ...]] = ("out", "checkpoint_every")
     """What a resumed run may be given anew: none of it changes a bit."""
+
+    out: str = "runs/latest"
+    backend: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    checkpoint_every: int = 500
 
     def to_json(self) -> str:
         """All settings as JSON text."""

@@ -59,7 +59,6 @@ class DetectionConfig(Settings):
     model: str = "resnet20"
     weights: str | None = None
     out: str = "runs/detector"
-    seed: int = 0
     epochs: int = 30
     batch_size: int = 32
     train_size: int = 2000
@@ -70,9 +69,6 @@ class DetectionConfig(Settings):
     weight_decay: float = 1e-4
     warm_up: int = 100
     flip: bool = True
-    checkpoint_every: int = 500
-    backend: str = "auto"
-    precision: str = "auto"
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "checkpoint_every"):

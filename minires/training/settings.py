@@ -30,7 +30,8 @@ class Settings:
 
     def differences(self, earlier: dict) -> list[str]:
         """The settings in which a run that is to be resumed was started differently."""
-        before = asdict(type(self)(**earlier))  # a setting that was not there yet had its default
+        fixed = {name: value for name, value in earlier.items() if name not in self.may_change}
+        before = asdict(type(self)(**fixed))  # a setting that was not there yet had its default
         return [
             f"{name} was {before[name]!r} and is now {value!r}"
             for name, value in asdict(self).items()

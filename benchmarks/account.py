@@ -11,6 +11,8 @@ caches moves. `tests/cuda/test_account.py` compares them with what the emulator 
 Array code is launches on a GPU, too, but states nothing. What is found of it are the operations and
 the parts of the step that launch no kernel at all; array code beside a kernel (the batch's labels
 are picked, tables are sent to the GPU) is not seen.
+
+See docs/decisions/cuda.md, "Bytes are stated, then counted".
 """
 
 from collections import Counter, defaultdict
@@ -28,7 +30,7 @@ from minires.training.evaluate import Metrics
 from minires.watchers import watch
 
 TARGETS = {("resnet20", 128): (100, 9e6)}
-"""(network, batch size) -> launches of a step and bytes per image that it is to keep to."""
+"""(network, batch size) -> most launches of a step and most bytes per image that it may have."""
 
 BYTES_PER_SECOND = 4.3e12
 """What an H200 copies, read and written together."""
@@ -82,7 +84,7 @@ class Account:
 
     @property
     def total(self) -> Traffic:
-        """Of all kernels together."""
+        """Launches and bytes of all kernels together."""
         total = Traffic()
         for one in self.kernels.values():
             total.add(one.launches, one.read, one.written)
@@ -291,7 +293,7 @@ def _notes(found: Account) -> list[str]:
             verdict = "met" if got <= most else "missed"
             notes.append(f"target, at most {most:g} {unit}: {verdict} ({got:.4g})")
     notes += [
-        f"at {BYTES_PER_SECOND / 1e12:.1f} TB/s (an H200 copies about so much) memory allows "
+        f"at {BYTES_PER_SECOND / 1e12:.1f} TB/s (about what an H200 copies) memory allows "
         f"{BYTES_PER_SECOND / size:,.0f} images/s;",
         f"at {1e6 * SECONDS_PER_LAUNCH:.0f} microseconds each, launches allow "
         f"{found.batch_size / launches / SECONDS_PER_LAUNCH:,.0f} images/s",

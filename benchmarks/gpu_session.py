@@ -29,7 +29,6 @@ from pathlib import Path
 import numpy as np
 
 from minires import backend, models, optim
-from minires import functional as F
 from minires.benchmarks.entries import COMPILED_ON_GPU, GPU_WAYS, SGD, Entry, entries
 from minires.benchmarks.gpu_kernels import by_kernel, counted, measured, torchs_by_kernel
 from minires.benchmarks.gpu_page import page
@@ -37,6 +36,7 @@ from minires.benchmarks.machine import copied_bytes_per_second, machine
 from minires.benchmarks.race import race
 from minires.benchmarks.report import chart, row
 from minires.tensor import Tensor
+from minires.training import step
 from minires.training.weights import write_atomically
 
 ROOT = Path(__file__).parent.parent
@@ -160,10 +160,7 @@ def trace(engine, network, steps, size, dtype, lr, precision) -> list[float]:
         sgd, losses = optim.SGD(model, **SGD | {"lr": lr}), []
         for _ in range(steps):
             x = backend.asarray(rng.standard_normal((16, size, size, 3)).astype(dtype))
-            loss = F.cross_entropy(model(Tensor(x)), backend.asarray(rng.integers(0, 10, 16)))
-            sgd.zero_grad()
-            loss.backward()
-            sgd.step()
+            loss, _ = step(model, sgd, Tensor(x), backend.asarray(rng.integers(0, 10, 16)))
             losses.append(loss.item())
     return losses
 

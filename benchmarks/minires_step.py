@@ -13,6 +13,7 @@ from minires.benchmarks.steps import Step, batch_of, initial_model
 from minires.cuda_graph import capture
 from minires.function import Function
 from minires.tensor import Tensor
+from minires.training import step
 from minires.watchers import watch
 
 
@@ -45,24 +46,8 @@ class MiniresStep(Step):
         self.bytes += sum(launch.bytes_moved())
 
     def _step(self) -> Tensor:
-        loss = self._backward()
-        self._update()
+        loss, _ = step(self.model, self.sgd, self.x, self.labels, scaler=self.scaler)
         return loss
-
-    def _backward(self) -> Tensor:
-        loss = F.cross_entropy(self.model(self.x), self.labels)
-        self.sgd.zero_grad()
-        if self.scaler is None:
-            loss.backward()
-        else:
-            self.scaler.backward(loss)
-        return loss
-
-    def _update(self) -> None:
-        if self.scaler is None:
-            self.sgd.step()
-        else:
-            self.scaler.step(self.sgd)
 
     def per_operation(self, steps: int) -> dict[str, float]:
         self._select()
@@ -80,9 +65,11 @@ class MiniresStep(Step):
         started = time.perf_counter()
         with watch(timed):
             for _ in range(steps):
-                self._backward()
+                loss = F.cross_entropy(self.model(self.x), self.labels)
+                self.sgd.zero_grad()
+                loss.backward()
                 before_update = time.perf_counter()
-                self._update()
+                self.sgd.step()
                 seconds["SGD"] += time.perf_counter() - before_update
         seconds["the rest"] = time.perf_counter() - started - sum(seconds.values())
         return {name: total / steps for name, total in seconds.items()}

@@ -26,7 +26,7 @@ def launch(name, **arrays):
     x = arrays["x"]
     instance = f"{name}<{cuda.element_type(x)}>"
     grid, block = (-(-x.size // 128),), (128,)
-    KERNELS.launch(instance, grid, block, (*arrays.values(), np.int32(x.size)))
+    KERNELS.launch(instance, grid, block, arrays | {"size": x.size})
 
 
 class Swish(Function):

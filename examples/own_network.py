@@ -38,7 +38,7 @@ loader = Loader(train, norm, batch_size=50, shuffle=True)
 
 model = SmallNet(width=16, classes=10)
 print(f"{model}\n{model.num_parameters():,} parameters")
-optimizer = optim.SGD(model, lr=0.1, momentum=0.9)
+optimizer = optim.Adam(model, lr=0.01)
 
 for epoch in range(5):
     for x, labels in loader.batches(epoch):

@@ -1,4 +1,7 @@
-"""What every reference kernel needs to know about arrays: whose they are, windows, broadcasting."""
+"""What every reference kernel needs to know about arrays: whose they are, windows, broadcasting.
+
+See docs/decisions/autodiff.md, "Two dtypes".
+"""
 
 import sys
 from types import ModuleType

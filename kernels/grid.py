@@ -4,7 +4,7 @@ THREADS = 256
 """Threads in a block."""
 
 MOST_BLOCKS = 2048
-"""Enough to fill any GPU; each thread then visits every so many elements."""
+"""Enough blocks to fill any GPU; each thread then visits elements a whole grid apart."""
 
 
 def blocks(size: int) -> tuple[int]:
@@ -18,9 +18,9 @@ def window_sizes(shape, outputs, kernel, stride, padding) -> dict[str, int]:
     Parameters
     ----------
     shape : tuple
-        Of the images, (N, H, W, C).
+        Shape of the images, (N, H, W, C).
     outputs, kernel, stride, padding : (int, int)
-        Of windows along H and W: how many there are, how large, how far apart, how far outside.
+        Windows along H and W: how many there are, how large, how far apart, how far outside.
     """
     (_, height, width, channels), (rows_out, columns_out) = shape, outputs
     (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w) = kernel, stride, padding

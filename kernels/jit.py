@@ -1,12 +1,20 @@
 """Compile a kernel with Numba, once per machine: the result is kept on disk, the wait is announced.
 
-Numba's own disk cache looks only at the file in which a function stands. Kernels here are made of
-functions from several files, so the cache directory carries a hash of all of them: an edited file
-means a new directory, never stale machine code.
+Numba's own disk cache knows a function by the path and the time of the file in which it stands.
+Kernels here are made of functions from several files, and the same files may stand in several
+checkouts. So machine code is kept by content: the cache directory carries a hash of all kernel
+sources and of Numba's version. An edited file means a new directory, never stale machine code; an
+equal file elsewhere finds what is compiled already. Numba itself adds the processor to the key.
+
+A cache that cannot be written, or not be read, costs time and nothing else.
+
+See docs/decisions/cpu.md, "No fastmath".
+See docs/decisions/cpu.md, "LLVM's second level".
 """
 
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -14,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 import numba
-from numba.core import event
+from numba.core import caching, event
 
 try:
     import fcntl
@@ -31,30 +39,33 @@ if "NUMBA_OPT" not in os.environ:  # LLVM's third level takes a sixth longer, fo
 
 @cache
 def cache_directory() -> str:
-    """Where machine code is kept: $NUMBA_CACHE_DIR, or the user's cache directory.
+    """Where machine code is kept: below $NUMBA_CACHE_DIR, or below the user's cache directory."""
+    contents = [numba.__version__.encode(), str(int(numba.config.OPT)).encode()]
+    contents += [path.read_bytes() for path in sorted(HERE.rglob("*.py")) if _is_compiled(path)]
+    return str(_parent().absolute() / _digest(*contents))
 
-    If that cannot be written: a temporary directory, and each process compiles anew.
-    """
-    sources = [path for path in sorted(HERE.rglob("*.py")) if _is_compiled(path)]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+def _parent() -> Path:
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(given)
     try:
-        parent = Path(os.environ.get("NUMBA_CACHE_DIR") or _users_cache() / "minires")
-        directory = parent.absolute() / digest
-        directory.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=directory).close()
-    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
-        return tempfile.mkdtemp(prefix="minires-")
-    return str(directory)
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minires"
+    except RuntimeError:  # there is no home directory: each process compiles anew
+        return Path(tempfile.mkdtemp(prefix="minires-"))
+
+
+def _digest(*contents: bytes) -> str:
+    """A hash of pieces of data and of their lengths."""
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()[:16]
 
 
 def _is_compiled(path: Path) -> bool:
     """Whether machine code for the CPU is made of what stands in this file."""
     of_operation = path.name.startswith("numba_") and path.name not in FOR_GPUS
     return of_operation or (path.parent == HERE and path.name in SHARED)
-
-
-def _users_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def jit(function=None, *, parallel: bool = False):
@@ -66,32 +77,79 @@ def jit(function=None, *, parallel: bool = False):
     if function is None:
         return lambda f: jit(f, parallel=parallel)
     _announce_compilation()
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, cache_directory()
-    try:
-        kernel = numba.njit(
-            function, cache=True, parallel=parallel, error_model="numpy", no_cfunc_wrapper=True
-        )
-    finally:
-        numba.config.CACHE_DIR = before
-    _save_one_at_a_time(kernel)
+    kernel = numba.njit(function, parallel=parallel, error_model="numpy", no_cfunc_wrapper=True)
+    if Path(function.__code__.co_filename).is_file():  # else it was typed in: nothing to know it by
+        kernel._cache = _Cache(function)
     return kernel
 
 
-def _save_one_at_a_time(kernel) -> None:
-    """Let no two processes write a kernel's cache at once.
+class _Locator:
+    """Tells Numba's cache the place and the name of a function's machine code: no paths in it."""
 
-    Numba numbers the files of a function's versions: two processes that save float32 and float64
-    at the same moment could take the same number, and the index of one name the code of the other.
-    """
-    save = kernel._cache.save_overload
+    def __init__(self, function, file: str):
+        self.function, self.file = function, Path(file)
 
-    def locked_save(signature, data):
-        with open(Path(cache_directory()) / "lock", "w") as lock:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
-            save(signature, data)
+    from_function = classmethod(lambda cls, function, file: cls(function, file))
 
-    kernel._cache.save_overload = locked_save
+    def ensure_cache_path(self) -> None:
+        os.makedirs(cache_directory(), exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return cache_directory()
+
+    def get_source_stamp(self) -> str:
+        return _digest(self.file.read_bytes())
+
+    def get_disambiguator(self) -> str:
+        """Distinguishes functions of one name in files of one name, also outside of `kernels/`."""
+        stamp = _digest(self.function.__module__.encode(), self.file.read_bytes())
+        return f"{self.function.__code__.co_firstlineno}-{stamp}"
+
+
+class _Compiled(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's cache of a function's versions, which does without the disk where it must."""
+
+    _impl_class = _Compiled
+
+    def load_overload(self, signature, target_context):
+        """The machine code for a signature; None where there is none, or none that can be read."""
+        try:
+            return super().load_overload(signature, target_context)
+        except (OSError, EOFError, pickle.UnpicklingError):  # half a file, after a crash
+            return None
+
+    def save_overload(self, signature, data) -> None:
+        """Keep the machine code, if possible; no two processes write at once.
+
+        Numba numbers the files of a function's versions: two processes that save float32 and
+        float64 at the same moment could take the same number, and the index of one name the code
+        of the other.
+        """
+        try:
+            self._impl.locator.ensure_cache_path()
+            with open(Path(cache_directory()) / "lock", "w") as lock:
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+                self._save(signature, data)
+        except OSError as error:
+            _say_it_is_not_kept(error.strerror)
+
+    def _save(self, signature, data) -> None:
+        try:
+            super().save_overload(signature, data)
+        except (EOFError, pickle.UnpicklingError):  # the index is half a file: begin a new one
+            self.flush()
+            super().save_overload(signature, data)
+
+
+@cache
+def _say_it_is_not_kept(reason: str) -> None:
+    place = cache_directory()
+    print(f"\nminires: machine code cannot be kept in {place}: {reason}", file=sys.stderr)
 
 
 class _Announcer(event.Listener):
@@ -109,7 +167,7 @@ class _Announcer(event.Listener):
         if not self.announced:
             self.announced = True
             print(
-                "minires: compiling the CPU kernels for this machine; they are kept in "
+                f"minires: compiling the CPU kernels for this machine, to be kept in "
                 f"{cache_directory()}",
                 file=sys.stderr,
             )

@@ -4,6 +4,9 @@ Kernels are Python functions that every thread runs. On a GPU they work on CuPy 
 CuPy is missing, on NumPy arrays that Numba copies over and back at every launch. With
 NUMBA_ENABLE_CUDASIM=1 in the environment Numba's simulator runs them on the CPU: every thread of a
 block a thread of Python, a block at a time.
+
+See docs/decisions/cuda.md, "Numba-CUDA is for reading".
+See docs/decisions/cuda.md, "A patient simulator".
 """
 
 import sys
@@ -29,8 +32,8 @@ if SIMULATED:
     _allocate = FakeCUDAShared.array
 
     def _shared_array(shared, shape, dtype, **options):
-        """The simulator's `cuda.shared.array` looks for the block's array, then allocates it: a
-        thread that came between had an array of its own. Here the first one's is everyone's."""
+        """The simulator's `cuda.shared.array` looks for the block's array, then allocates it. A
+        thread that asks in between would get another array. Here all get the first one."""
         if shape == 0:  # the launch has allocated it
             return _allocate(shared, shape, dtype, **options)
         kernel = sys._getframe(1)
@@ -47,7 +50,7 @@ def launch(kernel, grid, block, *arguments) -> None:
     """Run a kernel, on a GPU on the stream that CuPy works on."""
     if SIMULATED:
         interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-4)  # who polls for a barrier shall not keep the others waiting
+        sys.setswitchinterval(1e-4)  # a polling thread must not keep the others waiting
         try:
             kernel[grid, block](*arguments)
         finally:

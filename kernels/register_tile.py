@@ -1,16 +1,18 @@
 """The inner loop of every convolution: a small matrix product held in registers.
 
-    y[r, v] (+)= sum over o < outer, d < inner of
-                 a[a_first + r row + o a_outer + d a_inner] * b[b_first + o b_outer + d b_inner + v]
+    y[r, v] (+)= sum over all l < loops of a[r, l] * b[l, v]
 
     r = 0 ... rows-1        v = 0 ... 16 vectors - 1, vectors = 1 or 2, rows = tile_rows(vectors)
 
-    y row r begins at y[y_first + r y_row]; only the first `valid` rows are written
+a, b and y are flat arrays with strides, so one loop serves a convolution, where a is the image and
+l walks over the filter, and its weight gradient, where b is the output gradient and l walks over
+the pixels. l is a tuple of indices, of which the last one counts fastest. Strides are arguments:
+the same machine code serves all shapes. `products` covers a whole product with tiles.
 
 A processor multiplies far faster than it loads: an AVX-512 core does 2 x 16 multiply-adds per
 cycle, but loads only 2 vectors. So a number that is loaded must be used many times. Here rows x
-vectors sums stay in registers during the whole product; each step of (o, d) loads `vectors` vectors
-of b and rows single numbers of a, and does rows x vectors multiply-adds with them:
+vectors sums stay in registers during the whole product; each step of l loads `vectors` vectors of b
+and rows single numbers of a, and does rows x vectors multiply-adds with them:
 
                      b: 16 v numbers, v vector registers
                      +---------------------+
@@ -19,18 +21,23 @@ of b and rows single numbers of a, and does rows x vectors multiply-adds with th
     spread over a    |  to y at the end    |     one multiply-add takes
     register         +---------------------+
 
-(Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", section 6.) The
-strides let one loop serve a convolution, where a is the image and (o, d) walks over the filter, and
-its weight gradient, where b is the output gradient and (o, d) walks over the pixels.
+(Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", section 6.)
 
-Numba code cannot say "these sums are registers": the loop is emitted as LLVM instructions below.
+Numba code cannot say "these sums are registers": the loops are emitted as LLVM instructions below.
+
+See docs/decisions/cpu.md, "Constant strides".
 """
 
+from typing import NamedTuple
+
 import numba
+import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, codegen, types
+from numba import types
+from numba.core import cgutils, codegen
 from numba.extending import intrinsic
 
+from minires.kernels.jit import jit
 from minires.kernels.vectors import (
     LANES,
     address,
@@ -51,7 +58,7 @@ MOST_ROWS = 16 if WIDE else 6
 
 
 def tile_vectors(channels: int) -> int:
-    """Vectors in a tile for b and y with so many channels: 2 if they are whole, with AVX-512."""
+    """Vectors in the tiles at the end of y's channels: 2 if that leaves none over, with AVX-512."""
     return 2 if WIDE and channels % (2 * LANES) == 0 else 1
 
 
@@ -60,94 +67,118 @@ def tile_rows(vectors: int) -> int:
     return MOST_ROWS // vectors if WIDE else MOST_ROWS
 
 
+class A(NamedTuple):
+    """The factor whose numbers are loaded one by one.
+
+    Line q, row r and step l lie at array[first + q line + r row + l[0] steps[0] + ...].
+    """
+
+    array: np.ndarray
+    first: int
+    line: int
+    row: int
+    steps: tuple[int, ...]
+
+
+class B(NamedTuple):
+    """The factor whose numbers are loaded as vectors: array[first + l[0] steps[0] + ... + v]."""
+
+    array: np.ndarray
+    first: int
+    steps: tuple[int, ...]
+
+
+class Y(NamedTuple):
+    """The product: array[first + q line + r row + v]."""
+
+    array: np.ndarray
+    first: int
+    line: int
+    row: int
+
+
 INDEX = ir.IntType(64)
 
 
 @intrinsic(prefer_literal=True)
-def register_tile(
-    typing,
-    row,
-    vectors,
-    a,
-    a_first,
-    a_row,
-    a_outer,
-    a_inner,
-    b,
-    b_first,
-    b_outer,
-    b_inner,
-    y,
-    y_first,
-    y_row,
-    valid,
-    outer,
-    inner,
-    accumulate,
-):
-    """The product above, for Numba code; a, b, y are flat arrays of one dtype, float32 or float64.
+def register_tile(typing, row, vectors, a, b, y, at, valid, loops, accumulate):
+    """The product above for an A, a B and a Y, from (line, row, column) = `at` on.
 
-    `vectors` and `row` are constants of the calling code: `row` is a_row if that is known when
-    compiling, and 0 if not. A known stride becomes part of the load instructions; that many
-    unknown ones would need an address register each, more than there are.
+    The arrays have one dtype, float32 or float64. Only the first `valid` rows are written, or added
+    to y with `accumulate`. `vectors` and `row` are constants of the calling code: `row` is a.row if
+    that is known when compiling, and 0 if not. A known stride becomes part of the load
+    instructions; that many unknown ones would need an address register each, more than there are.
     """
-    if not all(kind.ndim == 1 and kind.layout == "C" for kind in (a, b, y)):
+    arrays = [_field_types(factor)["array"] for factor in (a, b, y)]
+    if not all(array.ndim == 1 and array.layout == "C" for array in arrays):
         return None
-    row_constant, vectors_constant = row.literal_value, vectors.literal_value
-    n = types.intp
-    arrays = [(a, n, n, n, n), (b, n, n, n), (y, n, n, n, n, n, types.boolean)]
-    signature = types.void(row, vectors, *(kind for group in arrays for kind in group))
+    constants = row.literal_value, vectors.literal_value
+    at, loops = (types.UniTuple(types.intp, len(indices)) for indices in (at, loops))
+    signature = types.void(row, vectors, a, b, y, at, types.intp, loops, types.boolean)
 
     def generate(context, builder, signature, args):
-        _emit(context, builder, signature.args[2:], args[2:], row_constant, vectors_constant)
+        factors = [
+            _locate(context, builder, kind, factor, args[5])
+            for kind, factor in zip((a, b, y), args[2:5], strict=True)
+        ]
+        counts = cgutils.unpack_tuple(builder, args[7])
+        _emit(builder, *factors, args[6], counts, args[8], *constants)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _emit(context, builder, kinds, args, row: int, vectors: int) -> None:
+def _field_types(factor: types.NamedTuple) -> dict[str, types.Type]:
+    return dict(zip(factor.fields, factor.types, strict=True))
+
+
+def _locate(context, builder, kind, factor, at):
+    """Pointer to the number of a factor at (line, row, column), and the factor's fields by name."""
+    line, row, column = cgutils.unpack_tuple(builder, at)
+    fields = dict(zip(kind.fields, cgutils.unpack_tuple(builder, factor), strict=True))
+    first = fields["first"]
+    if kind.instance_class in (A, Y):
+        first = builder.add(first, builder.mul(line, fields["line"]))
+        first = builder.add(first, builder.mul(row, fields["row"]))
+    if kind.instance_class in (B, Y):
+        first = builder.add(first, column)
+    array = _field_types(kind)["array"]
+    return address(context, builder, array, fields["array"], first), fields
+
+
+def _emit(builder, a, b, y, valid, counts, accumulate, row: int, vectors: int) -> None:
     """Write the instructions of one tile."""
-    (a, a_first, a_row, a_outer, a_inner, b, b_first, b_outer, b_inner) = args[:9]
-    (y, y_first, y_row, valid, outer, inner, accumulate) = args[9:]
-    pointers = [
-        address(context, builder, kinds[i], array, first)
-        for i, array, first in ((0, a, a_first), (5, b, b_first), (9, y, y_first))
-    ]
-    size = kinds[0].dtype.bitwidth // 8
-    zero = ir.Constant(llvm_vector(pointers[0].type.pointee), None)
+    (a, a_fields), (b, b_fields), (y, y_fields) = a, b, y  # pointers and fields
+    element = llvm_vector(a.type.pointee)
+    zero = ir.Constant(element, None)
+    size = 8 if isinstance(element.element, ir.DoubleType) else 4
     rows = tile_rows(vectors)
     sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
     for vector in sum(sums, []):  # a tile in a loop begins anew each time
         builder.store(zero, vector)
 
-    def step(builder, pointer, *terms):
-        for term in terms:
-            pointer = builder.gep(pointer, [term])
-        return pointer
-
     def times(r, stride):
         return builder.mul(INDEX(r), stride)
 
-    with cgutils.for_range(builder, outer) as o:
-        a_o = step(builder, pointers[0], builder.mul(o.index, a_outer))
-        b_o = step(builder, pointers[1], builder.mul(o.index, b_outer))
-        with cgutils.for_range(builder, inner) as d:
-            a_d = step(builder, a_o, builder.mul(d.index, a_inner))
-            b_d = step(builder, b_o, builder.mul(d.index, b_inner))
-            loaded = [
-                load_vector(builder, step(builder, b_d, INDEX(LANES * v)), size)
-                for v in range(vectors)
-            ]
-            for r in range(rows):
-                offset = times(r, a_row) if row == 0 else INDEX(r * row)
-                number = spread(builder, builder.load(step(builder, a_d, offset)))
-                for v in range(vectors):
-                    total = multiply_add(builder, number, loaded[v], builder.load(sums[r][v]))
-                    builder.store(total, sums[r][v])
+    def step(a, b):
+        """Add the products of one l."""
+        loaded = [
+            load_vector(builder, builder.gep(b, [INDEX(LANES * v)]), size) for v in range(vectors)
+        ]
+        for r in range(rows):
+            offset = INDEX(r * row) if row else times(r, a_fields["row"])
+            number = spread(builder, builder.load(builder.gep(a, [offset])))
+            for v in range(vectors):
+                total = multiply_add(builder, number, loaded[v], builder.load(sums[r][v]))
+                builder.store(total, sums[r][v])
+
+    a_steps, b_steps = (cgutils.unpack_tuple(builder, x["steps"]) for x in (a_fields, b_fields))
+    _walk(builder, list(zip(counts, a_steps, b_steps, strict=True)), a, b, step)
     for r in range(rows):
         with builder.if_then(builder.icmp_signed("<", INDEX(r), valid)):
             for v in range(vectors):
-                place = step(builder, pointers[2], times(r, y_row), INDEX(LANES * v))
+                offset = builder.add(times(r, y_fields["row"]), INDEX(LANES * v))
+                place = builder.gep(y, [offset])
                 total = builder.load(sums[r][v])
                 with builder.if_else(accumulate) as (adding, writing):
                     with adding:
@@ -155,3 +186,54 @@ def _emit(context, builder, kinds, args, row: int, vectors: int) -> None:
                         store_vector(builder, builder.fadd(before, total), place, size)
                     with writing:
                         store_vector(builder, total, place, size)
+
+
+def _walk(builder, loops, a, b, step) -> None:
+    """Nested loops, one for each (count, step of a, step of b), around `step` of the pointers."""
+    if not loops:
+        return step(a, b)
+    (count, a_step, b_step), *inner = loops
+    with cgutils.for_range(builder, count) as loop:
+        a_l, b_l = (
+            builder.gep(pointer, [builder.mul(loop.index, stride)])
+            for pointer, stride in ((a, a_step), (b, b_step))
+        )
+        _walk(builder, inner, a_l, b_l, step)
+
+
+def _products(row: int):
+    """A whole product with a constant a.row; 0 stands for any."""
+    few, many = tile_rows(2), tile_rows(1)
+
+    @jit
+    def products(a, b, y, size, loops, accumulate):
+        """y[q, r, v] (+)= sum over l of a[q, r, l] b[l, v], for (lines, rows, columns) = size."""
+        lines, rows, columns = size
+        pairs = columns - columns % (2 * LANES) if WIDE else 0
+        for v in range(0, pairs, 2 * LANES):
+            for q in range(lines):
+                for r in range(0, rows, few):
+                    register_tile(row, 2, a, b, y, (q, r, v), rows - r, loops, accumulate)
+        for v in range(pairs, columns, LANES):
+            for q in range(lines):
+                for r in range(0, rows, many):
+                    register_tile(row, 1, a, b, y, (q, r, v), rows - r, loops, accumulate)
+
+    return products
+
+
+products_of_channels = _products(1)
+products_of_pixels = _products(LANES)
+_of_second_pixels = _products(2 * LANES)
+_of_any = _products(0)
+
+
+@jit
+def products(a, b, y, size, loops, accumulate):
+    """The product of `_products` for a.row, whatever it is."""
+    if a.row == LANES:
+        products_of_pixels(a, b, y, size, loops, accumulate)
+    elif a.row == 2 * LANES:
+        _of_second_pixels(a, b, y, size, loops, accumulate)
+    else:
+        _of_any(a, b, y, size, loops, accumulate)

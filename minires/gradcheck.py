@@ -54,7 +54,7 @@ def gradcheck(
         Allowed is |backward - numerical| <= atol + rtol * max(|backward|, |numerical|), and on top
         of it the round-off of the differences.
     seed : int
-        For the cotangent and the directions.
+        Seed of the cotangent and the directions.
 
     Returns
     -------

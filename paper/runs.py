@@ -34,22 +34,22 @@ class Run:
 
     @property
     def train_error(self) -> float:
-        """Of the last epoch, in percent: on augmented images, as they were trained on."""
+        """Error of the last epoch in percent, on augmented images, as they were trained on."""
         return 100 * (1 - self.history[-1]["train_acc"])
 
     @property
     def test_error(self) -> float:
-        """After the last epoch, in percent."""
+        """Test error after the last epoch, in percent."""
         return 100 * (1 - self.history[-1]["test_acc"])
 
     @property
     def best_test_error(self) -> float:
-        """Of the best epoch, in percent: chosen by the test set, so too good."""
+        """Error of the best epoch in percent: chosen by the test set, so too good."""
         return 100 * (1 - max(row["test_acc"] for row in self.history))
 
     @property
     def seconds(self) -> float:
-        """Of training, without evaluation."""
+        """Seconds of training, without evaluation."""
         return sum(row["seconds"] for row in self.history)
 
     @property

@@ -20,6 +20,7 @@ from minires.kernels.batch_norm.numba_cpu import (
 )
 from minires.kernels.conv2d import numba_cpu as conv2d
 from minires.kernels.conv2d import numba_winograd
+from minires.kernels.conv2d.numba_rows import Derivative, Normalization
 from minires.kernels.memory import empty
 from minires.kernels.shortcut import numba_cpu as option_a
 
@@ -43,7 +44,7 @@ def _fused(x, w1, gamma1, beta1, w2, gamma2, beta2, *, running1, running2, momen
     a, b, y = (empty(x.shape, x.dtype) for _ in range(3))
     sums = numba_winograd.correlate(x, w1, a, BEFORE, statistics=True)
     mean1, inv_std1 = finish_statistics(*sums, m, *running1, momentum, eps, x.dtype)
-    normalization = (mean1, gamma1 * inv_std1, beta1)
+    normalization = Normalization(mean1, gamma1 * inv_std1, beta1)
     sums = numba_winograd.correlate(a, w2, b, BEFORE, normalization, statistics=True)
     mean2, inv_std2 = finish_statistics(*sums, m, *running2, momentum, eps, x.dtype)
     rows, addend = b.reshape(-1, c), x.reshape(-1, c)
@@ -70,15 +71,15 @@ def backward(dy, saved, needs=(True,) * 7):
         du,
         a,
         w2,
-        through=(b, mean2, scale, of_b, constant),
-        normalization=(mean1, gamma1 * inv_std1, beta1),
+        derivative=Derivative(b, mean2, scale, of_b, constant),
+        normalization=Normalization(mean1, gamma1 * inv_std1, beta1),
     )
     dgamma1, dbeta1, (scale, of_a, constant) = finish_sums(sums, gamma1, inv_std1, m)
     dx, dw1, _ = numba_winograd.gradients(
         dh,
         x,
         w1,
-        through=(a, mean1, scale, of_a, constant),
+        derivative=Derivative(a, mean1, scale, of_a, constant),
         addend=du if shortcut else None,
         with_dx=needs[0],
     )

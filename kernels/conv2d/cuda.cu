@@ -15,6 +15,8 @@
 // TENSOR          a warp has 16 x WIDTH results, spread over its lanes, and multiplies 16 x 8 by 8 x 8
 //                 numbers at a time on a tensor core (mma.sync). float with factors rounded to tf32,
 //                 sums in float32; from compute capability 8.0 on
+//
+// See docs/decisions/cuda.md, "No atomics".
 #include "minires.cuh"
 
 constexpr int ROWS = 64;    // results of a block's tile, down

@@ -9,7 +9,7 @@ from minires.kernels.traffic import bytes_of_windows
 
 ROWS, THREADS = 64, 256
 PIXELS_PER_PART = 2048
-"""Of the weight gradient's sum over all pixels; as many blocks share it as there are parts."""
+"""Pixels in a part of the weight gradient's sum; each part is a block of its own."""
 
 MOST_PARTS = 1024
 WIDTHS = (16, 32, 64)

@@ -1,16 +1,17 @@
 """Convolution with sums in registers: images copied to cache with their border, no im2col matrix.
 
 Forward and input gradient are one loop nest, `correlate`; both and the weight gradient end in the
-register tile of `kernels/register_tile.py`. 3x3 convolutions of stride 1 with whole vectors of
-channels are handed on to `numba_winograd.py`. Bytes moved: x, w and y once each (a block of rows is
-copied into a scratch buffer that stays in the L2 cache, with its border of zeros, so the innermost
-loop meets no edge).
+register tile of `kernels/register_tile.py`. Whole vectors of channels are copied apart, so that
+neighbouring pixels are LANES numbers apart whatever the number of channels: nothing is compiled for
+one shape alone. 3x3 convolutions of stride 1 with whole vectors of channels are handed on to
+`numba_winograd.py`. Bytes moved: x, w and y once each (a block of rows is copied into a scratch
+buffer that stays in the L2 cache, with its border of zeros, so the innermost loop meets no edge).
 
 Bits do not depend on the number of threads: each y is one sum in a fixed order, and the weight
 gradient adds a number of partial sums that follows from the shapes alone.
-"""
 
-from functools import cache
+See docs/decisions/cpu.md, "No im2col".
+"""
 
 import numba
 import numpy as np
@@ -18,11 +19,19 @@ from numba import prange
 
 from minires.kernels.arrays import output_size
 from minires.kernels.conv2d import numba_winograd
-from minires.kernels.conv2d.numba_rows import copy_rows, sum_parts
+from minires.kernels.conv2d.numba_rows import Window, copy_lanes, copy_rows, sum_parts
 from minires.kernels.conv2d.numba_winograd import PARTIAL_SUMS
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty, zeros
-from minires.kernels.register_tile import register_tile, tile_rows, tile_vectors
+from minires.kernels.register_tile import (
+    A,
+    B,
+    Y,
+    products,
+    products_of_channels,
+    tile_rows,
+    tile_vectors,
+)
 from minires.kernels.vectors import LANES, clear
 
 SCRATCH_BYTES = 48 << 10
@@ -91,16 +100,13 @@ def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
         part = (slice(None), slice(first[0], None, step[0]), slice(first[1], None, step[1]))
         y[part] = y_whole[part][..., :k]
         return
-    vectors = tile_vectors(k)
-    tile = tile_rows(vectors)
+    tile = tile_rows(tile_vectors(k))
     width = (-(-columns // tile) * tile - 1) * stride[1] + kw
     block = _rows_per_block(rows, kh, stride[0], width * c * x.itemsize)
     scratch = empty((numba.get_num_threads(), ((block - 1) * stride[0] + kh) * width * c), x.dtype)
     filters = empty(w.shape, w.dtype)
     filters[...] = w
-    row = stride[1] * c if c % LANES == 0 else 0
-    run = _correlation(row, vectors)
-    run(x, filters, y, scratch, block, width, (rows, columns), stride, before, first, step)
+    _correlation(x, filters, y, scratch, block, width, (rows, columns), stride, before, first, step)
 
 
 def _rows_per_block(rows: int, kernel: int, stride: int, row_bytes: int) -> int:
@@ -110,49 +116,34 @@ def _rows_per_block(rows: int, kernel: int, stride: int, row_bytes: int) -> int:
     return -(-rows // max(1, blocks))
 
 
-@cache
-def _correlation(row: int, vectors: int):
-    """`correlate` for one stride between the tile's rows (0: unknown) and one number of vectors."""
-    tile = tile_rows(vectors)
-
-    @jit(parallel=True)
-    def correlation(x, w, y, scratch, block, width, size, stride, before, first, step):
-        rows, columns = size
-        kh, kw, c, k = w.shape
-        blocks = (rows + block - 1) // block
-        w_flat = w.reshape(-1)
-        for task in prange(x.shape[0] * blocks):
-            n, p0 = task // blocks, task % blocks * block
-            here = min(block, rows - p0)
-            image, y_flat = scratch[numba.get_thread_id()], y[n].reshape(-1)
-            top, height = p0 * stride[0] - before[0], (here - 1) * stride[0] + kh
-            copy_rows(x[n], image, top, height, width, before[1])
-            for f in range(0, k, LANES * vectors):
-                for p in range(here):
-                    y_row = ((first[0] + (p0 + p) * step[0]) * y.shape[2] + first[1]) * k + f
-                    for q in range(0, columns, tile):
-                        register_tile(
-                            row,
-                            vectors,
-                            image,
-                            (p * stride[0] * width + q * stride[1]) * c,
-                            stride[1] * c,
-                            width * c,
-                            1,
-                            w_flat,
-                            f,
-                            kw * c * k,
-                            k,
-                            y_flat,
-                            y_row + q * step[1] * k,
-                            step[1] * k,
-                            columns - q,
-                            kh,
-                            kw * c,
-                            False,
-                        )
-
-    return correlation
+@jit(parallel=True)
+def _correlation(x, w, y, scratch, block, width, size, stride, before, first, step):
+    rows, columns = size
+    kh, kw, c, k = w.shape
+    blocks = (rows + block - 1) // block
+    w_flat = w.reshape(-1)
+    for task in prange(x.shape[0] * blocks):
+        n, p0 = task // blocks, task % blocks * block
+        here = min(block, rows - p0)
+        image = scratch[numba.get_thread_id()]
+        top, height = p0 * stride[0] - before[0], (here - 1) * stride[0] + kh
+        window = Window(top, height, width, before[1])
+        row = width * c
+        if c % LANES == 0:
+            copy_lanes(x[n], image, window)
+            loops, lanes = (kh, kw, c // LANES, LANES), LANES
+        else:
+            copy_rows(x[n], image, window)
+            loops, lanes = (kh, 1, 1, kw * c), c
+        start = ((first[0] + p0 * step[0]) * y.shape[2] + first[1]) * k
+        products(
+            A(image, 0, stride[0] * row, stride[1] * lanes, (row, lanes, width * lanes, 1)),
+            B(w_flat, 0, (kw * c * k, c * k, lanes * k, k)),
+            Y(y[n].reshape(-1), start, step[0] * y.shape[2] * k, step[1] * k),
+            (here, columns, k),
+            loops,
+            False,
+        )
 
 
 def weight_gradient(dy, x, w_shape, stride, padding):
@@ -168,61 +159,37 @@ def weight_gradient(dy, x, w_shape, stride, padding):
     width = (wo - 1) * stride[1] + kw
     block = _rows_per_block(ho, kh, stride[0], width * c * x.itemsize)
     tasks = n * -(-ho // block)
-    vectors = tile_vectors(whole_k)
-    tile = tile_rows(vectors)
+    tile = tile_rows(tile_vectors(whole_k))
     terms = -(-kw * c // tile) * tile
     partial = empty((max(1, min(PARTIAL_SUMS, tasks)), kh, terms, whole_k), x.dtype)
     size = ((block - 1) * stride[0] + kh) * width * c + terms
     scratch = zeros((numba.get_num_threads(), size), x.dtype)
     dw = empty((kh, terms, whole_k), x.dtype)
-    run = _weight_gradient(vectors)
-    run(x, dy, partial, scratch, block, width, stride, padding, kw)
+    _weight_gradient(x, dy, partial, scratch, block, width, stride, padding, kw)
     sum_parts(partial.reshape(len(partial), -1), dw.reshape(-1))
     return np.ascontiguousarray(dw[:, : kw * c, :k]).reshape(w_shape)
 
 
-@cache
-def _weight_gradient(vectors: int):
-    """The weight gradient for one number of vectors."""
-    tile = tile_rows(vectors)
-
-    @jit(parallel=True)
-    def gradient(x, dy, partial, scratch, block, width, stride, padding, kw):
-        parts, kh, terms, k = partial.shape
-        ho, wo, c = dy.shape[1], dy.shape[2], x.shape[3]
-        blocks = (ho + block - 1) // block
-        tasks = x.shape[0] * blocks
-        for part in prange(parts):
-            total, image = partial[part].reshape(-1), scratch[numba.get_thread_id()]
-            clear(total, 0, len(total))
-            for task in range(part * tasks // parts, (part + 1) * tasks // parts):
-                n, p0 = task // blocks, task % blocks * block
-                here = min(block, ho - p0)
-                top, height = p0 * stride[0] - padding[0], (here - 1) * stride[0] + kh
-                copy_rows(x[n], image, top, height, width, padding[1])
-                dy_flat = dy[n].reshape(-1)
-                for i in range(kh):
-                    for term in range(0, terms, tile):
-                        for f in range(0, k, LANES * vectors):
-                            register_tile(
-                                1,
-                                vectors,
-                                image,
-                                i * width * c + term,
-                                1,
-                                stride[0] * width * c,
-                                stride[1] * c,
-                                dy_flat,
-                                p0 * wo * k + f,
-                                wo * k,
-                                k,
-                                total,
-                                (i * terms + term) * k + f,
-                                k,
-                                tile,
-                                here,
-                                wo,
-                                True,
-                            )
-
-    return gradient
+@jit(parallel=True)
+def _weight_gradient(x, dy, partial, scratch, block, width, stride, padding, kw):
+    parts, kh, terms, k = partial.shape
+    ho, wo, c = dy.shape[1], dy.shape[2], x.shape[3]
+    blocks = (ho + block - 1) // block
+    tasks = x.shape[0] * blocks
+    row = width * c
+    for part in prange(parts):
+        total, image = partial[part].reshape(-1), scratch[numba.get_thread_id()]
+        clear(total, 0, len(total))
+        for task in range(part * tasks // parts, (part + 1) * tasks // parts):
+            n, p0 = task // blocks, task % blocks * block
+            here = min(block, ho - p0)
+            top, height = p0 * stride[0] - padding[0], (here - 1) * stride[0] + kh
+            copy_rows(x[n], image, Window(top, height, width, padding[1]))
+            products_of_channels(
+                A(image, 0, row, 1, (stride[0] * row, stride[1] * c)),
+                B(dy[n].reshape(-1), p0 * wo * k, (wo * k, k)),
+                Y(total, 0, terms * k, k),
+                (kh, terms, k),
+                (here, wo),
+                True,
+            )

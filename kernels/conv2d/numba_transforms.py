@@ -9,12 +9,25 @@
     patch      v = B^T d B
     product    y = A^T m A             back    n = A dy A^T
 
-`numba_winograd.py` tells what they are for. The 16 elements of u, v, m and n lie one after the
-other, `element` numbers apart; each holds the channels of a row of tiles, from tile `first` on.
+`numba_winograd.py` tells what they are for. u, v, m and n are arrays (16, ...): a matrix for each
+element of a tile. m and n hold the channels of tile after tile. v holds LANES channels of all
+tiles, then the next LANES channels of all tiles: so neighbouring tiles are LANES numbers apart,
+whatever the number of channels, and the same machine code multiplies them all.
 """
 
 from minires.kernels.jit import jit
 from minires.kernels.vectors import LANES, fill, load, store
+
+SPACE = LANES
+"""Numbers between the elements of v, m and n: at a distance of a power of two their 16 streams of
+stores would meet in a few sets of the L1 cache. Also, the last register tile may read 15 too far.
+"""
+
+
+@jit
+def places(matrices, channels):
+    """How many tiles a matrix of each element has room for."""
+    return (matrices.shape[1] - SPACE) // channels
 
 
 @jit
@@ -80,12 +93,12 @@ def _four(array, at, step):
 
 
 @jit
-def transform_patches(image, start, v, first, element, tiles, c):
-    """v = B^T d B for each patch of the four image rows from `start` on."""
-    row = (2 * tiles + 2) * c
-    for t in range(tiles):
-        for i in range(0, c, LANES):
-            at, to = start + 2 * t * c + i, (first + t) * c + i
+def transform_patches(image, start, v, first, tiles, c):
+    """v = B^T d B for the patches of the four image rows from `start` on: tiles `first` ...."""
+    row, element, flat = (2 * tiles + 2) * c, v.shape[1], v.reshape(-1)
+    for i in range(0, c, LANES):
+        for t in range(tiles):
+            at, to = start + 2 * t * c + i, i * places(v, c) + (first + t) * LANES
             d00, d01, d02, d03 = _four(image, at, c)
             at += row
             d10, d11, d12, d13 = _four(image, at, c)
@@ -93,10 +106,13 @@ def transform_patches(image, start, v, first, element, tiles, c):
             d20, d21, d22, d23 = _four(image, at, c)
             at += row
             d30, d31, d32, d33 = _four(image, at, c)
-            _patch_row(v, to, element, d00 - d20, d01 - d21, d02 - d22, d03 - d23)
-            _patch_row(v, to + 4 * element, element, d10 + d20, d11 + d21, d12 + d22, d13 + d23)
-            _patch_row(v, to + 8 * element, element, d20 - d10, d21 - d11, d22 - d12, d23 - d13)
-            _patch_row(v, to + 12 * element, element, d10 - d30, d11 - d31, d12 - d32, d13 - d33)
+            _patch_row(flat, to, element, d00 - d20, d01 - d21, d02 - d22, d03 - d23)
+            to += 4 * element
+            _patch_row(flat, to, element, d10 + d20, d11 + d21, d12 + d22, d13 + d23)
+            to += 4 * element
+            _patch_row(flat, to, element, d20 - d10, d21 - d11, d22 - d12, d23 - d13)
+            to += 4 * element
+            _patch_row(flat, to, element, d10 - d30, d11 - d31, d12 - d32, d13 - d33)
 
 
 @jit
@@ -108,23 +124,23 @@ def _patch_row(v, to, element, a, b, c, d):
 
 
 @jit
-def transform_products(m, y, p, first, element, tiles):
+def transform_products(m, y, p, first, tiles):
     """y = A^T m A for a row of tiles, whose upper pixels are row p of y (H, W, K)."""
     height, width, k = y.shape
-    flat = y.reshape(-1)
+    flat, element, products = y.reshape(-1), m.shape[1], m.reshape(-1)
     for t in range(tiles):
         for f in range(0, k, LANES):
             at = (first + t) * k + f
-            m0, m1, m2, m3 = _four(m, at, element)
+            m0, m1, m2, m3 = _four(products, at, element)
             a0, b0 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = _four(m, at, element)
+            m0, m1, m2, m3 = _four(products, at, element)
             a1, b1 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = _four(m, at, element)
+            m0, m1, m2, m3 = _four(products, at, element)
             a2, b2 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = _four(m, at, element)
+            m0, m1, m2, m3 = _four(products, at, element)
             a3, b3 = m0 + m1 + m2, m1 - m2 - m3
             to = (p * width + 2 * t) * k + f
             store(flat, to, a0 + a1 + a2)
@@ -138,18 +154,19 @@ def transform_products(m, y, p, first, element, tiles):
 
 
 @jit
-def transform_gradient(image, start, n, first, element, tiles, k):
+def transform_gradient(image, start, n, first, tiles, k):
     """n = A dy A^T for the tiles in the second and third of four rows of dy and its border."""
-    row = (2 * tiles + 2) * k
+    row, element, flat = (2 * tiles + 2) * k, n.shape[1], n.reshape(-1)
     for t in range(tiles):
         for f in range(0, k, LANES):
             at, to = start + row + (2 * t + 1) * k + f, (first + t) * k + f
             a, b = load(image, at), load(image, at + k)
             c, d = load(image, at + row), load(image, at + row + k)
-            _gradient_row(n, to, element, a, b)
-            _gradient_row(n, to + 4 * element, element, a + c, b + d)
-            _gradient_row(n, to + 8 * element, element, a - c, b - d)
-            _gradient_row(n, to + 12 * element, element, fill(n, 0) - c, fill(n, 0) - d)
+            _gradient_row(flat, to, element, a, b)
+            _gradient_row(flat, to + 4 * element, element, a + c, b + d)
+            _gradient_row(flat, to + 8 * element, element, a - c, b - d)
+            zero = fill(flat, 0)
+            _gradient_row(flat, to + 12 * element, element, zero - c, zero - d)
 
 
 @jit

@@ -23,9 +23,12 @@ them, while they are in the cache (`basic_block/` makes use of it). So memory se
 Sums meet differences of neighbouring pixels, so an error (or a NaN, an infinity) of one pixel can
 reach every pixel of the tiles whose patch holds it: one pixel farther than in the plain sum. In dw
 it can reach all nine places of the filter.
+
+See docs/decisions/cpu.md, "Winograd".
+See docs/decisions/cpu.md, "Blocks of tiles".
 """
 
-from functools import cache
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -33,12 +36,17 @@ from numba import prange
 
 from minires.kernels.batch_norm.numba_cpu import merge, part_statistics, part_sums
 from minires.kernels.conv2d.numba_rows import (
+    Derivative,
+    Normalization,
+    Window,
     copy_rows,
     differentiate_rows,
     normalize_rows,
     sum_parts,
 )
 from minires.kernels.conv2d.numba_transforms import (
+    SPACE,
+    places,
     transform_filter,
     transform_filter_back,
     transform_gradient,
@@ -47,20 +55,52 @@ from minires.kernels.conv2d.numba_transforms import (
 )
 from minires.kernels.jit import jit
 from minires.kernels.memory import empty
-from minires.kernels.register_tile import MOST_ROWS, register_tile, tile_rows, tile_vectors
+from minires.kernels.register_tile import (
+    MOST_ROWS,
+    A,
+    B,
+    Y,
+    products_of_channels,
+    products_of_pixels,
+)
 from minires.kernels.vectors import LANES, clear, load, store
 
 BLOCK_BYTES = 256 << 10
 """How much of v and m (or v and n) is formed at a time, at least a row of tiles: with u (16 x 64 x
 64 numbers, 256 KB, in a CIFAR net's last stage) it stays in the L2 cache."""
 
-SPACE = LANES
-"""Numbers between the elements of v: at a distance of a power of two their 16 streams of stores
-would meet in a few sets of the L1 cache. Also, the last register tile may read 15 too far."""
-
 PARTIAL_SUMS = 8
 """Into how many sums the weight gradient is divided among the threads, and how many blocks at least
 there are, if there are enough rows of tiles."""
+
+
+class Blocks(NamedTuple):
+    """How an image batch is cut: a row of tiles is a strip, some strips are a block."""
+
+    strips: int
+    """Strips in all."""
+    per_image: int
+    per_block: int
+    tiles: int
+    """Tiles of a strip."""
+
+
+class Results(NamedTuple):
+    """What the gradients' blocks write: dx, or an array without images, and sums of each part."""
+
+    dx: np.ndarray
+    du: np.ndarray
+    sums: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """What every thread needs for a block: image rows, then matrices of tiles, (16, size) each."""
+
+    image: np.ndarray
+    v: np.ndarray
+    products: np.ndarray
+    """m; in the gradients n."""
+    v_of_dy: np.ndarray
 
 
 def serves(w_shape: tuple[int, ...], stride, step=(1, 1)) -> bool:
@@ -73,45 +113,32 @@ def serves(w_shape: tuple[int, ...], stride, step=(1, 1)) -> bool:
 def correlate(x, w, y, before, normalization=None, statistics=False):
     """y[n,p,q] = sum over i,j,c of x[n, p + i - bh, q + j - bw, c] w[i,j,c], (bh, bw) = before.
 
-    With `normalization` = (mean, scale, beta), of max((x - mean) scale + beta, 0) in place of x.
-    With `statistics`, returns the mean of every channel of y and the sum of squared deviations from
-    it, both float64 (K,).
+    With `normalization`, of max((x - mean) scale + beta, 0) in place of x. With `statistics`,
+    returns the mean of every channel of y and the sum of squared deviations from it, both float64
+    (K,).
     """
     c, k = w.shape[2:]
-    rows, tiles, strips = _blocks(y.shape, c + k, x.itemsize)
-    blocks = -(-strips // rows)
-    image, v, m = _buffers(rows, tiles, x.dtype, c, c, k)
-    u = empty((16, c, k), x.dtype)
-    means, squares = (np.zeros((blocks if statistics else 0, k)) for _ in range(2))
-    vectors = normalization or (np.empty(0, x.dtype),) * 3
-    run = _correlation(c, tile_vectors(k))
-    run(
-        x,
-        np.ascontiguousarray(w),
-        y,
-        (u, image, v, m),
-        (rows, tiles),
-        tuple(before),
-        normalization is not None,
-        vectors,
-        means,
-        squares,
-    )
+    blocks = _blocks(y.shape, c + k, x.itemsize)
+    scratch = _scratch(blocks, x.dtype, c, c, k, 0)
+    means, squares = (np.zeros((_count(blocks) if statistics else 0, k)) for _ in range(2))
+    normalization = normalization or Normalization(*[np.empty(0, x.dtype)] * 3)
+    u = _transformed(w)
+    _correlation(x, normalization, u, y, scratch, blocks, tuple(before), means, squares)
     return (means[0], squares[0]) if statistics else None
 
 
 def gradients(
-    dy, x, w, padding=(1, 1), through=None, normalization=None, addend=None, with_dx=True
+    dy, x, w, padding=(1, 1), derivative=None, normalization=None, addend=None, with_dx=True
 ):
     """dx and dw of y = conv(x, w); dx only if padding is 1, None without `with_dx`.
 
     Parameters
     ----------
     dy, x, w : arrays (N, Ho, Wo, K), (N, H, W, C), (3, 3, C, K)
-    through : (array, mean, scale, of_x, constant), optional
+    derivative : Derivative, optional
         dy is the gradient behind the batch normalisation of the convolution's output, which is
-        `array`: scale dy + of_x (array - mean) + constant takes its place.
-    normalization : (mean, scale, beta), optional
+        `derivative.x`: scale dy + of_x (x - mean) + constant takes its place.
+    normalization : Normalization, optional
         u = (x - mean) scale + beta and a ReLU stand before it: dx is the gradient of u.
     addend : array like x, optional
         Added to dx.
@@ -121,58 +148,69 @@ def gradients(
     dx, dw, sums : with `normalization` the sums of dx and dx (x - mean), float64 (2, C)
     """
     c, k = w.shape[2:]
-    rows, tiles, strips = _blocks(dy.shape, c + 2 * k, x.itemsize)
-    parts = max(1, min(PARTIAL_SUMS, -(-strips // rows)))
-    image, v, v_of_dy, n = _buffers(rows, tiles, x.dtype, max(c, k), c, k, k)
-    partial, du = empty((parts, 16, c, k), x.dtype), empty((16, c, k), x.dtype)
-    dw, u = empty((3, 3, c, k), x.dtype), empty((16, k, c), x.dtype)
-    dx = empty(x.shape, x.dtype) if with_dx else x
+    blocks = _blocks(dy.shape, c + 2 * k, x.itemsize)
+    parts = max(1, min(PARTIAL_SUMS, _count(blocks)))
+    scratch = _scratch(blocks, x.dtype, max(c, k), c, k, k)
+    du = empty((parts, 16, c, k), x.dtype)
+    dx = empty(x.shape if with_dx else (0, *x.shape[1:]), x.dtype)
     sums = np.zeros((parts, 2, c))
-    flipped = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
     none = np.empty(0, x.dtype)
-    run = _gradients(k, tile_vectors(c), tile_vectors(k))
-    run(
+    _gradients(
         dy,
+        derivative or Derivative(dy, none, none, none, none),
         x,
-        flipped,
-        dx,
-        with_dx,
-        partial,
-        (u, image, v, v_of_dy, n),
-        (rows, tiles),
+        normalization or Normalization(none, none, none),
+        x[:0] if addend is None else addend,
+        _transformed(w[::-1, ::-1].transpose(0, 1, 3, 2)),
+        Results(dx, du, sums),
+        scratch,
+        blocks,
         tuple(padding),
-        through is not None,
-        through or (dy, none, none, none, none),
-        normalization is not None,
-        normalization or (none, none, none),
-        addend is not None,
-        x if addend is None else addend,
-        sums,
     )
-    sum_parts(partial.reshape(parts, -1), du.reshape(-1))
-    transform_filter_back(du.reshape(-1), dw.reshape(-1))
+    total, dw = empty((16, c, k), x.dtype), empty((3, 3, c, k), x.dtype)
+    sum_parts(du.reshape(parts, -1), total.reshape(-1))
+    transform_filter_back(total.reshape(-1), dw.reshape(-1))
     return dx if with_dx else None, dw, sums.sum(axis=0)
 
 
-def _blocks(y_shape: tuple[int, ...], channels: int, itemsize: int) -> tuple[int, int, int]:
-    """Rows of tiles in a block, tiles in a row, rows of tiles in all."""
+def _transformed(w):
+    """u (16, C, K) of w (3, 3, C, K)."""
+    u = empty((16, *w.shape[2:]), w.dtype)
+    transform_filter(np.ascontiguousarray(w).reshape(-1), u.reshape(-1))
+    return u
+
+
+def _blocks(y_shape: tuple[int, ...], channels: int, itemsize: int) -> Blocks:
+    """Blocks of BLOCK_BYTES for matrices of these channels in all, or smaller: all threads work."""
     n, height, width, _ = y_shape
-    tiles, strips = -(-width // 2), n * -(-height // 2)
+    tiles, per_image = -(-width // 2), -(-height // 2)
     fit = BLOCK_BYTES // (16 * channels * itemsize * max(1, tiles))
-    return max(1, min(fit, strips // PARTIAL_SUMS)), tiles, strips  # blocks for all threads
+    per_block = max(1, min(fit, n * per_image // PARTIAL_SUMS))
+    return Blocks(n * per_image, per_image, per_block, tiles)
 
 
-def _buffers(rows: int, tiles: int, dtype, image_channels: int, *channels: int):
-    """Each thread's image rows, and its 16 matrices of tiles for these numbers of channels."""
-    places = -(-rows * tiles // MOST_ROWS) * MOST_ROWS  # the last register tile may reach beyond
-    threads = numba.get_num_threads()
-    image = empty((threads, (2 * rows + 2) * (2 * tiles + 2) * image_channels), dtype)
-    return image, *(empty((threads, 16, places * k + SPACE), dtype) for k in channels)
+def _count(blocks: Blocks) -> int:
+    return -(-blocks.strips // blocks.per_block)
+
+
+def _scratch(blocks: Blocks, dtype, of_image: int, *channels: int) -> Scratch:
+    """Every thread's arrays for these numbers of channels."""
+    threads, rows, tiles = numba.get_num_threads(), blocks.per_block, blocks.tiles
+    most = -(-rows * tiles // MOST_ROWS) * MOST_ROWS  # the last register tile may reach beyond
+    image = empty((threads, (2 * rows + 2) * (2 * tiles + 2) * of_image), dtype)
+    return Scratch(image, *(empty((threads, 16, most * k + SPACE), dtype) for k in channels))
+
+
+@jit
+def _strips(block, blocks):
+    """The first strip of a block and the one after its last."""
+    start = block * blocks.per_block
+    return start, min(start + blocks.per_block, blocks.strips)
 
 
 @jit
 def _pixels(start, stop, height, width):
-    """The pixels of rows of tiles start ... stop - 1: the first, and the one after the last."""
+    """The pixels of strips start ... stop - 1: the first, and the one after the last."""
     strips = (height + 1) // 2
     first = (start // strips * height + start % strips * 2) * width
     last = stop - 1
@@ -180,290 +218,149 @@ def _pixels(start, stop, height, width):
 
 
 @jit
-def _transform_x(
-    x, normalized, normalization, image, v, element, start, stop, tiles, per_image, before
-):
-    """v of rows of tiles start ... stop - 1, of which every image has `per_image`."""
-    mean, scale, beta = normalization
-    c, columns = x.shape[3], 2 * tiles + 2
+def _transform_x(x, normalization, image, v, start, stop, blocks, before):
+    """v of strips start ... stop - 1, from x (N, H, W, C)."""
+    c, per_image = x.shape[3], blocks.per_image
+    width = 2 * blocks.tiles + 2
     strip = start
-    while strip < stop:  # as many rows of tiles as belong to one image
+    while strip < stop:  # as many strips as belong to one image
         place, p = strip // per_image, strip % per_image * 2
         run = min(stop - strip, per_image - strip % per_image)
-        top, rows, left = p - before[0], 2 * run + 2, before[1]
-        if normalized:
-            normalize_rows(x[place], mean, scale, beta, image, top, rows, columns, left)
+        window = Window(p - before[0], 2 * run + 2, width, before[1])
+        if len(normalization.mean):
+            normalize_rows(x[place], normalization, image, window)
         else:
-            copy_rows(x[place], image, top, rows, columns, left)
+            copy_rows(x[place], image, window)
         for s in range(run):
-            to = (strip + s - start) * tiles
-            transform_patches(image, 2 * s * columns * c, v, to, element, tiles, c)
+            to = (strip + s - start) * blocks.tiles
+            transform_patches(image, 2 * s * width * c, v, to, blocks.tiles, c)
         strip += run
 
 
 @jit
-def _transform_dy(
-    dy, differentiated, through, image, n, n_element, with_dx, v, v_element, start, stop, tiles
-):
-    """n of rows of tiles start ... stop - 1 of dy, and v, which the input gradient needs."""
-    output, mean, scale, of_output, constant = through
-    k, columns, per_image = dy.shape[3], 2 * tiles + 2, (dy.shape[1] + 1) // 2
+def _transform_dy(dy, derivative, image, n, v, start, stop, blocks, with_dx):
+    """n of strips start ... stop - 1 of dy, and v, which the input gradient needs."""
+    k, per_image = dy.shape[3], blocks.per_image
+    width = 2 * blocks.tiles + 2
     strip = start
     while strip < stop:
-        place, top = strip // per_image, strip % per_image * 2 - 1
+        place, p = strip // per_image, strip % per_image * 2
         run = min(stop - strip, per_image - strip % per_image)
-        rows = 2 * run + 2
-        if differentiated:
-            y = output[place]
-            differentiate_rows(
-                dy[place], y, mean, scale, of_output, constant, image, top, rows, columns, 1
-            )
+        window = Window(p - 1, 2 * run + 2, width, 1)
+        if len(derivative.mean):
+            differentiate_rows(dy[place], derivative.x[place], derivative, image, window)
         else:
-            copy_rows(dy[place], image, top, rows, columns, 1)
+            copy_rows(dy[place], image, window)
         for s in range(run):
-            at, to = 2 * s * columns * k, (strip + s - start) * tiles
-            transform_gradient(image, at, n, to, n_element, tiles, k)
+            at, to = 2 * s * width * k, (strip + s - start) * blocks.tiles
+            transform_gradient(image, at, n, to, blocks.tiles, k)
             if with_dx:
-                transform_patches(image, at, v, to, v_element, tiles, k)
+                transform_patches(image, at, v, to, blocks.tiles, k)
         strip += run
 
 
 @jit
-def _write_y(m, element, y, start, stop, tiles):
-    """Rows of tiles start ... stop - 1 of y."""
-    per_image = (y.shape[1] + 1) // 2
-    for strip in range(start, stop):
-        p = strip % per_image * 2
-        transform_products(m, y[strip // per_image], p, (strip - start) * tiles, element, tiles)
-
-
-@cache
-def _correlation(channels: int, vectors: int):
-    """`correlate` for a number of channels and of vectors in a register tile."""
-    tile = tile_rows(vectors)
-
-    @jit(parallel=True)
-    def correlation(
-        x, w, y, buffers, size, before, normalized, normalization, block_means, block_squares
-    ):
-        u, images, vs, ms = buffers
-        rows, tiles = size
-        height, width, k = y.shape[1:]
-        c = x.shape[3]
-        transform_filter(w.reshape(-1), u.reshape(-1))
-        u_flat = u.reshape(-1)
-        per_image = (height + 1) // 2
-        strips = len(x) * per_image
-        blocks = (strips + rows - 1) // rows
-        v_element, m_element = vs.shape[2], ms.shape[2]
-        for block in prange(blocks):
-            thread = numba.get_thread_id()
-            image, v, m = images[thread], vs[thread].reshape(-1), ms[thread].reshape(-1)
-            start, stop = block * rows, min((block + 1) * rows, strips)
-            _transform_x(
-                x,
-                normalized,
-                normalization,
-                image,
-                v,
-                v_element,
-                start,
-                stop,
-                tiles,
-                per_image,
-                before,
-            )
-            count = (stop - start) * tiles
-            for e in range(16):
-                for f in range(0, k, LANES * vectors):
-                    for t in range(0, count, tile):
-                        register_tile(
-                            channels,
-                            vectors,
-                            v,
-                            e * v_element + t * c,
-                            c,
-                            0,
-                            1,
-                            u_flat,
-                            e * c * k + f,
-                            0,
-                            k,
-                            m,
-                            e * m_element + t * k + f,
-                            k,
-                            tile,
-                            1,
-                            c,
-                            False,
-                        )
-            _write_y(m, m_element, y, start, stop, tiles)
-            if len(block_means):
-                first, last = _pixels(start, stop, height, width)
-                part_statistics(
-                    y.reshape(-1, k), first, last, block_means[block], block_squares[block]
-                )
-        for block in range(1, len(block_means)):
-            first, last = _pixels(block * rows, min((block + 1) * rows, strips), height, width)
-            for i in range(k):
-                merge(
-                    block_means[0],
-                    block_squares[0],
-                    i,
-                    first,
-                    last - first,
-                    block_means[block, i],
-                    block_squares[block, i],
-                )
-
-    return correlation
-
-
-@cache
-def _gradients(channels: int, x_vectors: int, dy_vectors: int):
-    """`gradients` for a number of channels of dy and numbers of vectors in the register tiles."""
-    dw_tile, dx_tile = tile_rows(dy_vectors), tile_rows(x_vectors)
-
-    @jit(parallel=True)
-    def gradients(
-        dy,
-        x,
-        w,
-        dx,
-        with_dx,
-        partial,
-        buffers,
-        size,
-        padding,
-        differentiated,
-        through,
-        normalized,
-        normalization,
-        added,
-        addend,
-        sums,
-    ):
-        u, images, vs, vs_of_dy, ns = buffers
-        rows, tiles = size
-        mean, scale, beta = normalization
-        height, width, k = dy.shape[1:]
-        c, parts = x.shape[3], len(partial)
-        transform_filter(w.reshape(-1), u.reshape(-1))
-        u_flat = u.reshape(-1)
-        per_image = (height + 1) // 2
-        strips = len(x) * per_image
-        blocks = (strips + rows - 1) // rows
-        v_element, dy_element, n_element = vs.shape[2], vs_of_dy.shape[2], ns.shape[2]
-        for part in prange(parts):
-            thread = numba.get_thread_id()
-            image, total = images[thread], partial[part].reshape(-1)
-            v, n = vs[thread].reshape(-1), ns[thread].reshape(-1)
-            v_of_dy = vs_of_dy[thread].reshape(-1)
-            clear(total, 0, len(total))
-            for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-                start, stop = block * rows, min((block + 1) * rows, strips)
-                _transform_dy(
-                    dy,
-                    differentiated,
-                    through,
-                    image,
-                    n,
-                    n_element,
-                    with_dx,
-                    v_of_dy,
-                    dy_element,
-                    start,
-                    stop,
-                    tiles,
-                )
-                _transform_x(
-                    x,
-                    normalized,
-                    normalization,
-                    image,
-                    v,
-                    v_element,
-                    start,
-                    stop,
-                    tiles,
-                    per_image,
-                    padding,
-                )
-                count = (stop - start) * tiles
-                for e in range(16):
-                    for i in range(0, c, dw_tile):
-                        for f in range(0, k, LANES * dy_vectors):
-                            register_tile(
-                                1,
-                                dy_vectors,
-                                v,
-                                e * v_element + i,
-                                1,
-                                0,
-                                c,
-                                n,
-                                e * n_element + f,
-                                0,
-                                k,
-                                total,
-                                (e * c + i) * k + f,
-                                k,
-                                min(dw_tile, c - i),
-                                1,
-                                count,
-                                True,
-                            )
-                if not with_dx:
-                    continue
-                for e in range(16):  # m takes the place of v, whose turn is over
-                    for f in range(0, c, LANES * x_vectors):
-                        for t in range(0, count, dx_tile):
-                            register_tile(
-                                channels,
-                                x_vectors,
-                                v_of_dy,
-                                e * dy_element + t * k,
-                                k,
-                                0,
-                                1,
-                                u_flat,
-                                e * k * c + f,
-                                0,
-                                c,
-                                v,
-                                e * v_element + t * c + f,
-                                c,
-                                dx_tile,
-                                1,
-                                k,
-                                False,
-                            )
-                _write_y(v, v_element, dx, start, stop, tiles)
-                first, last = _pixels(start, stop, height, width)
-                rows_of_dx = dx.reshape(-1, c)
-                if normalized:
-                    part_sums(
-                        rows_of_dx,
-                        x.reshape(-1, c),
-                        mean,
-                        scale,
-                        beta,
-                        rows_of_dx,
-                        False,
-                        True,
-                        True,
-                        rows_of_dx,
-                        first,
-                        last,
-                        sums[part],
-                    )
-                if added:
-                    _add_rows(dx.reshape(-1), addend.reshape(-1), first * c, last * c)
-
-    return gradients
+def _multiply(v, u, m, count):
+    """m (count, K) = v (count, C) u (C, K) for each of the 16 elements."""
+    c, k = u.shape[1:]
+    v_flat, u_flat, m_flat = v.reshape(-1), u.reshape(-1), m.reshape(-1)
+    for e in range(16):
+        a = A(v_flat, e * v.shape[1], 0, LANES, (places(v, c) * LANES, 1))
+        b = B(u_flat, e * c * k, (LANES * k, k))
+        y = Y(m_flat, e * m.shape[1], 0, k)
+        products_of_pixels(a, b, y, (1, count, k), (c // LANES, LANES), False)
 
 
 @jit
-def _add_rows(total, addend, start, stop):
-    for i in range(start, stop, LANES):
-        store(total, i, load(total, i) + load(addend, i))
+def _add_products(v, n, du, count):
+    """du (C, K) += v^T (C, count) n (count, K) for each of the 16 elements."""
+    c, k = du.shape[1:]
+    v_flat, n_flat, du_flat = v.reshape(-1), n.reshape(-1), du.reshape(-1)
+    for e in range(16):
+        a = A(v_flat, e * v.shape[1], places(v, c) * LANES, 1, (LANES,))
+        b = B(n_flat, e * n.shape[1], (k,))
+        y = Y(du_flat, e * c * k, LANES * k, k)
+        products_of_channels(a, b, y, (c // LANES, LANES, k), (count,), True)
+
+
+@jit
+def _write_y(m, y, start, stop, blocks):
+    """Strips start ... stop - 1 of y."""
+    for strip in range(start, stop):
+        place, p = strip // blocks.per_image, strip % blocks.per_image * 2
+        transform_products(m, y[place], p, (strip - start) * blocks.tiles, blocks.tiles)
+
+
+@jit(parallel=True)
+def _correlation(x, normalization, u, y, scratch, blocks, before, means, squares):
+    """y, and the statistics of every block; those of all blocks end in means[0], squares[0]."""
+    height, width, k = y.shape[1:]
+    count = (blocks.strips + blocks.per_block - 1) // blocks.per_block
+    for block in prange(count):
+        thread = numba.get_thread_id()
+        image, v, m = scratch.image[thread], scratch.v[thread], scratch.products[thread]
+        start, stop = _strips(block, blocks)
+        _transform_x(x, normalization, image, v, start, stop, blocks, before)
+        _multiply(v, u, m, (stop - start) * blocks.tiles)
+        _write_y(m, y, start, stop, blocks)
+        if len(means):
+            first, last = _pixels(start, stop, height, width)
+            part_statistics(y.reshape(-1, k), first, last, means[block], squares[block])
+    for block in range(1, len(means)):
+        start, stop = _strips(block, blocks)
+        first, last = _pixels(start, stop, height, width)
+        for i in range(k):
+            mean, square = means[block, i], squares[block, i]
+            merge(means[0], squares[0], i, first, last - first, mean, square)
+
+
+@jit(parallel=True)
+def _gradients(dy, derivative, x, normalization, addend, u, results, scratch, blocks, padding):
+    """dx, and of each part of the blocks the sums for du and for the batch norm before."""
+    dx = results.dx
+    parts = len(results.du)
+    count = (blocks.strips + blocks.per_block - 1) // blocks.per_block
+    for part in prange(parts):
+        thread = numba.get_thread_id()
+        image, v, n = scratch.image[thread], scratch.v[thread], scratch.products[thread]
+        v_of_dy, du = scratch.v_of_dy[thread], results.du[part]
+        clear(du.reshape(-1), 0, du.size)
+        for block in range(part * count // parts, (part + 1) * count // parts):
+            start, stop = _strips(block, blocks)
+            _transform_dy(dy, derivative, image, n, v_of_dy, start, stop, blocks, len(dx) > 0)
+            _transform_x(x, normalization, image, v, start, stop, blocks, padding)
+            tiles = (stop - start) * blocks.tiles
+            _add_products(v, n, du, tiles)
+            if len(dx):
+                _multiply(v_of_dy, u, v, tiles)  # m takes the place of v, whose turn is over
+                _write_y(v, dx, start, stop, blocks)
+                first, last = _pixels(start, stop, dx.shape[1], dx.shape[2])
+                _finish_dx(dx, x, normalization, addend, first, last, results.sums[part])
+
+
+@jit
+def _finish_dx(dx, x, normalization, addend, first, last, sums):
+    """Pixels first ... last - 1 of dx back through the ReLU, with their sums; then the addend."""
+    c = dx.shape[3]
+    rows = dx.reshape(-1, c)
+    if len(normalization.mean):
+        mean, scale, beta = normalization
+        part_sums(
+            rows,
+            x.reshape(-1, c),
+            mean,
+            scale,
+            beta,
+            rows,
+            False,
+            True,
+            True,
+            rows,
+            first,
+            last,
+            sums,
+        )
+    if len(addend):
+        total, added = dx.reshape(-1), addend.reshape(-1)
+        for i in range(first * c, last * c, LANES):
+            store(total, i, load(total, i) + load(added, i))

@@ -16,16 +16,18 @@
 // same bits every time.
 #include "bands.cuh"
 
-// a = conv(x, w); `norm` (6, channels), if given, is applied to x. With `means` and `squares` also the
-// running statistics and `norm_out` (6, WIDTH) for a. Block b has band b % bands of image b / bands.
+// a = conv(x, w); `norm` (6, channels) is applied to x, where `normalized`. With `statistics` also the
+// running statistics and `norm_out` (6, WIDTH) for a, by way of `means` and `squares`. (Flags: asking
+// for the pointers instead costs registers, and double precision then spills on sm_90.) Block b has
+// band b % bands of image b / bands.
 template <typename S, typename T, int WIDTH, bool TENSOR>
 __global__ void __launch_bounds__(256) convolve(
     const S* __restrict__ x, OPTIONAL const T* __restrict__ norm, const T* __restrict__ w,
     S* __restrict__ a, OPTIONAL T* means, OPTIONAL T* squares, unsigned* arrived,
     const T* __restrict__ gamma, const T* __restrict__ beta, T* __restrict__ running_mean,
     T* __restrict__ running_var, T* __restrict__ norm_out, int height, int width, int channels,
-    int rows_out, int columns_out, int stride, int band, int taps, double momentum, double eps) {
-    const bool normalized = norm != nullptr;
+    int rows_out, int columns_out, int stride, int band, int taps, bool normalized,
+    bool statistics, double momentum, double eps) {
     DYNAMIC_SHARED(T, memory);
     DYNAMIC_SHARED(double, wide);
     const int padded = (channels + 7) / 8 * 8, pitch = padded + GAP;
@@ -93,7 +95,7 @@ __global__ void __launch_bounds__(256) convolve(
         store_two(a + (before + p) * WIDTH + c, sums);
         sums[0] = widen(narrow<S>(sums[0])), sums[1] = widen(narrow<S>(sums[1]));
     });
-    if (means == nullptr) return;
+    if (!statistics) return;
 
     // The band's mean and sum of squared deviations, from the numbers that were stored.
     T mean = results.sum_over_pixels(pixels, weights, [](T value, int, int) { return value; });

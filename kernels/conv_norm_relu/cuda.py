@@ -5,6 +5,9 @@ between them as `norm` and `through` (6, channels), rows MEAN, INV_STD, SCALE, S
 of `bands.cuh`; the last two are there after the backward's sums only.
 
 saved = ("composed", what the operations saved), or ("fused", x, w, a, norm, stride, training)
+
+See docs/decisions/cuda.md, "Fused operations".
+See docs/decisions/cuda.md, "Both gradients in one launch".
 """
 
 import threading
@@ -30,7 +33,8 @@ MOST_PARTS = 128
 """Parts of a weight gradient, at most: a block each, about as many as a GPU has multiprocessors."""
 
 BANDS_PER_PART = 8
-"""Of a larger weight gradient, whose parts are not to outweigh what is read for it."""
+"""Bands that a block adds up for a larger weight gradient: with fewer the parts, which are written
+and read again, would be more bytes than the images that are read for them."""
 
 PIXELS_PER_PART = 256
 
@@ -92,7 +96,7 @@ def backward(dy, saved, needs=(True,) * 4):
 def serves(x, shape, w, stride, padding, *running, least: int = 1) -> bool:
     """Whether these kernels convolve an array like x, of this shape; if not, the plain ones do.
 
-    `least` is the number of channels from which on they are to.
+    `least` is the smallest number of channels for which they are used.
 
     Raises
     ------
@@ -178,6 +182,8 @@ def convolve(x, norm, w, stride, gamma, beta, running, *, training, momentum, ep
             stride=stride,
             band=band,
             taps=taps,
+            normalized=norm is not None,
+            statistics=training,
             momentum=momentum,
             eps=eps,
         ),

@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(256) gradients(
     const auto weights = x_tile + most_pixels * x_pitch;
     const int bands = (height + band - 1) / band, all_bands = images * bands;
 
-    // Of dw: the warp's channels of x and of da, and which of the pixels.
+    // The warp's part of dw: its channels of x and of da, and its share of the pixels.
     const int pairs = WIDTH / 16 * (outputs / 8), splits = max(1, WARPS / pairs);
     const int pair = (blockIdx.y * WARPS + threadIdx.x / 32) % pairs;
     const int split = splits > 1 ? threadIdx.x / 32 / pairs : 0;

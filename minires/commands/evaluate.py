@@ -29,7 +29,7 @@ def evaluate_weights(
     backend.use(given.get("backend", "auto"))
     backend.set_precision(given.get("precision", "auto"))
     arrays, metadata = (
-        (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(weights)
+        (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(Path(weights))
     )
     noted = {name: metadata[name] for name in ("model", "shortcut", "dataset") if name in metadata}
     options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
@@ -47,6 +47,7 @@ def evaluate_weights(
     train_set, test_set, note = data.load(options["dataset"], options["data_dir"], download, size)
     if normalization is not None:
         norm = Normalization.make(normalization, train_set.images)
+    assert norm is not None
     net = models.build(options["model"], len(test_set.classes), options["shortcut"])
     net.load_state_dict(arrays)
     print(f"data      {note}, {len(test_set):,} test images")

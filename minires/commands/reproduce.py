@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from minires import backend, data, extensions, paper
+import minires.paper as paper
+from minires import backend, data, extensions
 from minires.commands.options import import_option
 from minires.cuda import PRECISIONS
 from minires.paper.setting import BUDGETS, Setting
@@ -40,7 +41,7 @@ def reproduce(
     )
     words = ["minires reproduce", name, "--budget", budget]
     words += ["--model", *model] if model else []
-    words += ["--seeds", seeds] if seeds is not None else []
+    words += ["--seeds", str(seeds)] if seeds is not None else []
     for option, value in options.items():
         if option == "imports":
             words += [word for module in value for word in ("--import", module)]

@@ -12,6 +12,8 @@ Which end runs a launch follows from its arrays: NumPy arrays are the emulator's
 GPU's. Every launch is checked against the kernel's signature first, on both ends alike.
 
 `include/minires.cuh` is what kernels include: what differs between the two ends, under one name.
+
+See docs/decisions/cuda.md, "Launch by name".
 """
 
 from collections.abc import Callable

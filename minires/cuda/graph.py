@@ -18,6 +18,9 @@ launching kernels happens once, at that time, and is not repeated: tables that i
 constants of the graph, attributes that it sets stay set. Array code would compute with numbers that
 are not there yet, and Python would read them; both are refused where the engine can see it
 (`refuse`, `converted`). What it cannot see is array code that `step` itself calls.
+
+See docs/decisions/cuda_graphs.md, "Recorded, not executed".
+See docs/decisions/cuda_graphs.md, "No shared places".
 """
 
 import sys
@@ -114,7 +117,7 @@ def capture(step: Callable, *inputs) -> Graph:
         Its kernels are recorded. It is called once, with copies of the inputs, on which it must not
         make decisions: what they hold during the recording is of no meaning for later replays.
     *inputs : array
-        Of the current backend; what differs from replay to replay. There may be none.
+        Arrays of the current backend that differ from replay to replay. There may be none.
 
     Returns
     -------
@@ -187,7 +190,7 @@ def converted(array, dtype):
 def copied(array):
     """A copy of `array`; while a step is captured, itself.
 
-    For arrays that are copied lest somebody write into them: no kernel of a step does.
+    The engine copies such an array in case somebody writes into it; no kernel of a step does.
     """
     return array if capturing() else array.copy()
 

@@ -83,7 +83,7 @@ class Counts(ctypes.Structure):
     loads, stores : int
         Requests: what the lanes of a warp ask for together, by one instruction.
     bytes_loaded, bytes_stored : int
-        That threads asked for.
+        Bytes that threads asked for.
     sectors_loaded, sectors_stored : int
         Pieces of 32 bytes that the requests touch: what a GPU moves between its caches.
     distinct_loaded, distinct_stored : int
@@ -238,7 +238,8 @@ def compile_library(name: str, source: str) -> Path:
     if "counted" in chosen:
         flags += ["-fsanitize=thread", "-DEMULATOR_COUNTED", "-fno-tree-vectorize"]
     headers = [path.read_text() for path in sorted(INCLUDE.iterdir())]
-    parts = (source, *headers, *FLAGS, *sorted(chosen), _compiler(), _processor())
+    compiler = _compiler() or "g++"  # which then is not found, in words of the system
+    parts = (source, *headers, *FLAGS, *sorted(chosen), compiler, _processor())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     library = _cache() / f"{name.replace('/', '-')}-{digest}.so"
     if library.exists():
@@ -249,11 +250,11 @@ def compile_library(name: str, source: str) -> Path:
         file = Path(place) / name.replace("/", "-")
         file.write_text(source)
         finished = Path(place) / "library.so"
-        commands = [[_compiler(), *flags, "-x", "c++", str(file), "-o", str(finished), "-ldl"]]
+        commands = [[compiler, *flags, "-x", "c++", str(file), "-o", str(finished), "-ldl"]]
         if "counted" in chosen:  # linked without ThreadSanitizer: its functions are our own
             object_file = str(Path(place) / "kernels.o")
             commands[0][-3:] = ["-c", "-o", object_file]
-            commands.append([_compiler(), *FLAGS, object_file, "-o", str(finished), "-ldl"])
+            commands.append([compiler, *FLAGS, object_file, "-o", str(finished), "-ldl"])
         for command in commands:
             result = subprocess.run(command, capture_output=True, text=True)
             if result.returncode:

@@ -5,6 +5,7 @@ See docs/decisions/training.md, "Same bits".
 
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -80,11 +81,11 @@ class Loader:
         batches = len(self.dataset) / self.batch_size
         return int(batches) if self.drop_last else ceil(batches)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, object]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
         return self.batches(epoch)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, object]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Any]]:
         """The batches of one epoch from batch `start` on.
 
         Yields

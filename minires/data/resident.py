@@ -19,7 +19,7 @@ class ResidentBatches:
     Parameters
     ----------
     loader : Loader
-        With at least one full batch. A smaller one at the end of an epoch remains for the loader.
+        A loader with at least one full batch. A smaller last one remains for the loader itself.
 
     Attributes
     ----------

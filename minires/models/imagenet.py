@@ -11,6 +11,8 @@
 The names of the parts are torchvision's, so that published PyTorch weights load as they are.
 """
 
+from collections.abc import Callable
+
 from minires import functional as F
 from minires import nn
 from minires.models import blocks
@@ -127,7 +129,8 @@ class ImageNetResNet(nn.Module):
                 f"begins with {BOTTLENECK_FROM} layers"
             )
         self.depth, self.fused, self.recompute = depth, fused, recompute
-        kind, how = (Bottleneck, stride_in_3x3) if bottleneck else (BasicBlock, fused)
+        kind: Callable = Bottleneck if bottleneck else BasicBlock
+        how = stride_in_3x3 if bottleneck else fused
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         channels = 64

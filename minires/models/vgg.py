@@ -7,6 +7,7 @@ VGG of our own at the scale of CIFAR, to stand beside the CIFAR ResNets: no net 
 
 from minires import functional as F
 from minires import nn
+from minires.kernels.arrays import output_size
 from minires.models.blocks import conv_norm_relu
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -23,6 +24,9 @@ class FeaturesAndClassifier(nn.Module):
     classifier gets).
     """
 
+    features: nn.Sequential
+    classifier: nn.Sequential
+
     def forward(self, x):
         if x.ndim == 4 and self._side(*x.shape[1:3]) != (self.side, self.side):
             height, width = x.shape[1:3]
@@ -37,11 +41,15 @@ class FeaturesAndClassifier(nn.Module):
     def _side(self, *sizes: int) -> tuple[int, ...]:
         """Pixels behind all convolutions and poolings, for each of the image's `sizes`."""
         for layer in self.features:
-            if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-                convolution = isinstance(layer, nn.Conv2d)
-                kernel = layer.weight.shape[0] if convolution else layer.kernel_size
-                sizes = [(size + 2 * layer.padding - kernel) // layer.stride + 1 for size in sizes]
-        return tuple(sizes)
+            if isinstance(layer, nn.Conv2d):
+                kernel = layer.weight.shape[0]
+            elif isinstance(layer, nn.MaxPool2d):
+                kernel = layer.kernel_size
+            else:
+                continue
+            how = kernel, layer.stride, layer.padding
+            sizes = tuple(output_size(size, *how) for size in sizes)
+        return sizes
 
     def _settle(self, image_size: int) -> int:
         """Remember the size of images; returns how many pixels the classifier gets."""
@@ -78,7 +86,8 @@ class VGG(FeaturesAndClassifier):
         if depth not in CONVOLUTIONS:
             raise ValueError(f"VGG: the depth is 16 or 19, but is {depth}")
         self.depth = depth
-        layers, channels = [], 3
+        layers: list[nn.Module] = []
+        channels = 3
         for width, count in zip(CHANNELS, CONVOLUTIONS[depth], strict=True):
             for _ in range(count):
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
@@ -137,7 +146,8 @@ class CifarVGG(nn.Module):
 
     def __init__(self, num_classes: int = 10, fused: bool | None = None):
         super().__init__()
-        layers, channels = [], 3
+        layers: list[nn.Module] = []
+        channels = 3
         for widths in CIFAR_STAGES:
             if layers:
                 layers.append(nn.MaxPool2d(2))

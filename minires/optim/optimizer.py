@@ -1,4 +1,7 @@
-"""Optimizer: which parameters are updated, at which rate, with what is kept from step to step."""
+"""Optimizer: which parameters are updated, at which rate, with what is kept from step to step.
+
+See docs/decisions/training.md, "Optimizers name their state".
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -31,7 +34,7 @@ class Optimizer:
         Groups are dicts, as in PyTorch: ``{"params": ..., "lr": ..., "weight_decay": ...}``, the
         last two only where they differ from those of the others.
     lr, weight_decay : float
-        Of the groups without their own.
+        Values for the groups without their own.
     **settings
         Numbers that are the same for all groups, by the names of the kernel's parameters.
 
@@ -44,7 +47,7 @@ class Optimizer:
         () of float64 on the current backend, for a step that is captured as a CUDA graph: every
         replay reads the rate that it then holds.
     params : list of Parameter
-        Of all groups.
+        The parameters of all groups.
     states : list of dict
         What is kept for each of `params`: arrays on the current backend, by name.
     """

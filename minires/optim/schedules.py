@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from math import cos, pi
 
-Schedule = Callable[[int], float]
+Schedule = Callable[[float], float]
 """A learning-rate schedule: iteration (0, 1, ...) -> learning rate.
 
 A pure function of the iteration, unlike PyTorch's stateful schedulers: set `opt.lr = schedule(i)`
@@ -45,7 +45,7 @@ def one_cycle(lr: float, total: int, peak_at: float = 0.3, start: float = 0.04) 
     peak = peak_at * total
     fall = cosine(lr, max(total - peak, 1))
 
-    def schedule(iteration: int) -> float:
+    def schedule(iteration: float) -> float:
         if iteration < peak:
             return lr * (start + (1 - start) * iteration / peak)
         return fall(iteration - peak)

@@ -1,4 +1,7 @@
-"""The settings of a training run, and what follows from them. The defaults are the paper's."""
+"""The settings of a training run, and what follows from them. The defaults are the paper's.
+
+See docs/decisions/training.md, "Recompute or CUDA graph".
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -1,5 +1,7 @@
 """Loss and accuracy of a model on a data set."""
 
+from collections.abc import Callable
+
 from minires import backend, nn
 from minires import functional as F
 from minires.data.dataset import Dataset
@@ -9,7 +11,11 @@ from minires.tensor import no_grad
 
 
 def evaluate(
-    model, dataset: Dataset, normalization: Normalization, batch_size: int = 256, progress=None
+    model: nn.Module,
+    dataset: Dataset,
+    normalization: Normalization,
+    batch_size: int = 256,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy (0 to 1), in evaluation mode; every mode is restored.
 
@@ -36,7 +42,7 @@ class Metrics:
         self.reset(loss_sum, correct, count)
 
     def reset(self, loss_sum: float = 0.0, correct: int = 0, count: int = 0) -> None:
-        """Begin anew, or where `state` says."""
+        """Start again from zero, or from `state`."""
         self.loss_sum[...], self.correct[...] = loss_sum, correct
         self.count = count
 

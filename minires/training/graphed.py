@@ -1,4 +1,7 @@
-"""Training steps as replays of one graph: see `minires.cuda.graph`."""
+"""Training steps as replays of one graph: see `minires.cuda.graph`.
+
+See docs/decisions/cuda_graphs.md, "What changes lies on the device".
+"""
 
 from collections.abc import Iterator
 

@@ -35,7 +35,7 @@ class Trainer(Run):
     best : float
         The best test accuracy after an epoch, 0 to 1.
     metrics : Metrics
-        Of the epoch so far.
+        Sums of loss and accuracy in the epoch so far.
     graphed : GraphedSteps or None
         What takes the steps on full batches, if they are replayed as a graph.
     """
@@ -66,7 +66,8 @@ class Trainer(Run):
         )
         network = models.get(config.model)
         if network.from_outside:  # what is wrong with it is better said before the first step
-            network.check_output(self.model, config.image_size, len(train_set.classes))
+            size = test_set.images.shape[1]
+            network.check_output(self.model, size, len(train_set.classes))
         self.optimizer = config.make_optimizer(self.model)
         self.scaler = GradScaler() if config.precision == "fp16" else None
         self.per_epoch = len(self.loader)

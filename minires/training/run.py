@@ -43,7 +43,7 @@ class Run:
     Attributes
     ----------
     config : Settings
-        With what "auto" chose.
+        The settings, with what "auto" chose.
     out : Path
     model : Module
     optimizer : Optimizer
@@ -56,7 +56,7 @@ class Run:
     history : list of dict
         One row per epoch: the rows of metrics.csv.
     seconds : float
-        Of training in the epoch so far.
+        Time of training in the epoch so far.
     resumed : bool
     stopped : bool
         Whether `run` was asked to stop, be it after the last step, when it finishes all the same.

@@ -22,9 +22,9 @@ def step(
     Parameters
     ----------
     model : Module
-        In training mode.
+        The network, in training mode.
     optimizer : Optimizer
-        With the learning rate of this step.
+        The optimizer, with the learning rate of this step.
     x : Tensor (N, H, W, C)
     labels : array (N,) of integers
     label_smoothing : float

@@ -96,7 +96,7 @@ class DetectionTrainer(Run):
     normalization : Normalization
         Per pixel, from the training scenes.
     losses : list of [objectness, classes, boxes]
-        Of each step of the epoch so far.
+        The three parts of the loss in each step of the epoch so far.
 
     Raises
     ------

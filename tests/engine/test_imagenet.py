@@ -80,7 +80,7 @@ class TestNames:
         ],
     )
     def test_the_parts_have_torchvisions_names(self, name, some, count):
-        """As many as in its files, but for the counters `num_batches_tracked`."""
+        """There are as many as in its files, but for the counters `num_batches_tracked`."""
         state = models.build(name).state_dict()
         assert set(some.split()) <= state.keys() and len(state) == count
 

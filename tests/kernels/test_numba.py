@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 
@@ -256,6 +257,96 @@ def test_compiling_is_announced_and_happens_once(tmp_path):
     first = _python(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)).stderr
     assert "compiling the CPU kernels" in first and "cross_entropy: loss ... " in first
     assert _python(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)).stderr == ""
+
+
+def _copy_of_the_package(place):
+    """minires in a folder of its own, with new file times."""
+    for package, folder in ((mr, "minires"), (kernels, "minires/kernels")):
+        shutil.copytree(
+            os.path.dirname(package.__file__),
+            place / folder,
+            ignore=shutil.ignore_patterns("__pycache__"),
+            copy_function=shutil.copyfile,
+            dirs_exist_ok=True,
+        )
+    return place
+
+
+COPY = """
+import os, sys
+sys.path.insert(0, os.environ["COPY"])
+import numpy as np, minires as mr
+from minires import functional as F
+mr.use("numba")
+print(mr.__file__, F.cross_entropy(np.eye(2), np.array([0, 1])).item())
+"""
+
+
+def test_two_copies_of_the_package_share_their_machine_code(tmp_path):
+    first, second = (_copy_of_the_package(tmp_path / name) for name in ("first", "second"))
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    one = _python(COPY, COPY=str(first), **cache)
+    assert str(first) in one.stdout and "cross_entropy: loss ... " in one.stderr
+    other = _python(COPY, COPY=str(second), **cache)
+    assert str(second) in other.stdout and other.stderr == ""
+    kernel = second / "minires/kernels/cross_entropy/numba_cpu.py"
+    source = kernel.read_text()
+    assert "* picked" in source
+    kernel.write_text(source.replace("* picked", "* picked / 2"))
+    edited = _python(COPY, COPY=str(second), **cache)
+    assert "cross_entropy: loss ... " in edited.stderr
+    losses = [float(run.stdout.split()[1]) for run in (one, other, edited)]
+    assert losses[0] == losses[1] != losses[2]
+    again = _python(COPY, COPY=str(first), **cache)
+    assert again.stderr == "" and again.stdout == one.stdout
+
+
+OWN_KERNEL = """
+import sys
+from minires.kernels.jit import jit
+@jit
+def add(x):
+    return x + NUMBER
+print(add(1))
+"""
+
+
+def test_a_kernel_outside_of_the_package_is_kept_by_its_contents(tmp_path):
+    """Two scripts of one name, function and line do not take each other's machine code."""
+    cache = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for number in (1, 2, 1):
+        script = tmp_path / str(number) / "own.py"
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(OWN_KERNEL.replace("NUMBER", str(number)))
+        run = subprocess.run([sys.executable, script], env=cache, capture_output=True, check=True)
+        assert int(run.stdout) == 1 + number
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 2
+
+
+def test_processes_that_compile_at_once_leave_a_whole_cache(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    source = "\nF.cross_entropy(np.zeros((2, 3), np.{}), np.array([0, 1]))\n"
+    sources = [COMPILE + source.format(dtype) for dtype in ("float32", "float64", "float64")]
+    runs = [subprocess.Popen([sys.executable, "-c", s], env=environment) for s in sources]
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    assert _python("\n".join(sources), NUMBA_CACHE_DIR=str(tmp_path)).stderr == ""
+
+
+FULL_DISK = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n" + COMPILE
+
+
+def test_a_full_disk_or_half_a_file_costs_time_only(tmp_path):
+    pytest.importorskip("resource", reason="this system has no limits of file sizes")
+    full = _python(FULL_DISK, NUMBA_CACHE_DIR=str(tmp_path)).stderr
+    assert full.count("machine code cannot be kept in") == 1
+    assert not list(tmp_path.rglob("*.nbc")) and not list(tmp_path.rglob("*.tmp.*"))
+    assert "compiling" in _python(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)).stderr
+    assert _python(FULL_DISK, NUMBA_CACHE_DIR=str(tmp_path)).stderr == ""  # reading is enough
+    for pattern in ("*.nbc", "*.nbi"):
+        for file in tmp_path.rglob(pattern):
+            file.write_bytes(file.read_bytes()[:20])
+        assert "compiling" in _python(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)).stderr
+        assert _python(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)).stderr == ""
 
 
 def test_the_pool_gives_memory_again_but_never_memory_in_use():

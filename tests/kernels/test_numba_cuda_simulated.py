@@ -25,7 +25,7 @@ if not backends.simulated():
     pytest.skip("test_numba_cuda.py runs these in Numba's simulator", allow_module_level=True)
 
 MOST_NUMBERS = 1100
-"""Of a case's inputs: the simulator runs some 10,000 multiply-adds per second."""
+"""Most numbers in a case's inputs: the simulator does about 10,000 multiply-adds per second."""
 
 OWN = kernels.own_kernels("numba_cuda")
 

@@ -19,6 +19,8 @@ NUMBA_BUGS = [
     ("conv2d", "top, height = p0 * stride[0]", "top, height = p0", "stride of a block forgotten"),
     ("conv2d", "(part + 1) * tasks // parts)", "(part + 1) * tasks // parts - 1)", "a task lost"),
     ("conv2d", "clear(total, 0, len(total))", "pass", "sums not begun at zero"),
+    ("conv2d", "lanes, width * lanes, 1)", "lanes, lanes, 1)", "vectors of channels overlap"),
+    ("conv2d", "(kh, 1, 1, kw * c), c", "(kh, 1, 1, c), c", "columns of the filter left out"),
     ("batch_norm", "difference * difference * (", "0 * (", "variance between blocks left out"),
     (
         "batch_norm",
@@ -103,7 +105,7 @@ def test_a_numba_kernel_planted_unchanged_passes(op, monkeypatch, tmp_path):
 
 WINOGRAD_BUGS = [  # file of kernels/conv2d, right, wrong, meaning
     ("rows", "clear(image, at, before * c)", "pass", "border not cleared"),
-    ("rows", "clear(image, at, width * c)", "pass", "rows outside not cleared"),
+    ("rows", "clear(image, at, window.width * c)", "pass", "rows outside not cleared"),
     ("rows", "in range(1, len(partial))", "in range(2, len(partial))", "a sum left out"),
     ("transforms", "a0 + a1 + a2)", "a0 + a1)", "a row left out of A^T m"),
     ("transforms", "b1 - b2 - b3)", "b1 - b2 + b3)", "sign in A^T m A"),
@@ -111,13 +113,24 @@ WINOGRAD_BUGS = [  # file of kernels/conv2d, right, wrong, meaning
     ("transforms", "half * (top + bottom)", "half * top", "a row left out of G w"),
     ("transforms", "a - c, b - d)", "a + c, b + d)", "sign in A dy"),
     ("transforms", "both + load(du, (e + 3) * size + i)", "both", "an element left out of G^T du"),
-    ("winograd", "(part + 1) * blocks // parts)", "(part + 1) * blocks // parts - 1)", "lost"),
-    ("winograd", "clear(total, 0, len(total))", "pass", "sums not begun at zero"),
+    ("winograd", "(part + 1) * count // parts)", "(part + 1) * count // parts - 1)", "lost"),
+    ("winograd", "clear(du.reshape(-1), 0, du.size)", "pass", "sums not begun at zero"),
+    ("winograd", "(c // LANES, LANES, k)", "(1, LANES, k)", "channels of dw left out"),
+    ("winograd", "(places(v, c) * LANES, 1)", "(LANES, 1)", "vectors of channels overlap"),
     ("winograd", "p - before[0]", "p - before[1]", "pads exchanged"),
     ("winograd", "min(stop - strip, per_image - strip % per_image)", "stop - strip", "image's end"),
 ]
 WINOGRAD_CASES = [
     case for case in CASES if re.match(r"conv2d-.*(16|32)\)-\(3, 3\)-(16|32)-stride1", str(case))
+]
+DIRECT_BUGS = [  # in numba_rows.py
+    ("store(image, at + i * LANES", "store(image, at + 0 * LANES", "one pixel only"),
+    ("clear(image, at, before * LANES)", "pass", "border not cleared"),
+    ("clear(image, at + inside * LANES, after * LANES)", "pass", "border behind not cleared"),
+    ("clear(image, at, window.width * LANES)", "pass", "rows outside not cleared"),
+]
+DIRECT_CASES = [
+    case for case in CASES if re.match(r"conv2d-.*(16|32)\)-\(3, 3\)-(16|32)-stride2", str(case))
 ]
 FUSED_CASES = [
     case
@@ -129,12 +142,12 @@ FUSED_BUGS = [  # operation, file, right, wrong, meaning
     ("conv2d", "numba_rows", "load(flat, origin + i) - m", "load(flat, origin + i)", "no mean"),
     ("conv2d", "numba_rows", "rest = fma(f,", "rest = fma(k,", "coefficients exchanged"),
     ("conv2d", "numba_winograd", "height, last % strips * 2 + 2", "height, 2", "rows not summed"),
-    ("conv2d", "numba_winograd", "last - first,\n", "1,\n", "blocks wrongly weighted"),
+    ("conv2d", "numba_winograd", "last - first, mean", "1, mean", "blocks wrongly weighted"),
     (
         "conv2d",
         "numba_winograd",
-        "                if added:",
-        "                if False:",
+        "    if len(addend):",
+        "    if False:",
         "no dx + x",
     ),
     (
@@ -152,7 +165,7 @@ FUSED_BUGS = [  # operation, file, right, wrong, meaning
         "mean",
     ),
     ("basic_block", "numba_cpu", "addend=du", "addend=dy", "shortcut's gradient past the ReLU"),
-    ("basic_block", "numba_cpu", "normalization=(mean1,", "normalization=(mean2,", "other mean"),
+    ("basic_block", "numba_cpu", "=Normalization(mean1,", "=Normalization(mean2,", "other mean"),
 ]
 
 
@@ -162,6 +175,16 @@ FUSED_BUGS = [  # operation, file, right, wrong, meaning
 def test_a_bug_planted_into_winograd_is_caught(file, right, wrong, meaning, monkeypatch, tmp_path):
     plant_below("conv2d", f"numba_{file}", right, wrong, monkeypatch, tmp_path)
     assert any(map(fails, WINOGRAD_CASES)), f"nobody noticed: {meaning}"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "meaning"), one_of_each(DIRECT_BUGS, lambda bug: "numba_rows")
+)
+def test_a_bug_planted_into_the_copy_of_vectors_is_caught(
+    right, wrong, meaning, monkeypatch, tmp_path
+):
+    plant_below("conv2d", "numba_rows", right, wrong, monkeypatch, tmp_path)
+    assert any(map(fails, DIRECT_CASES)), f"nobody noticed: {meaning}"
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")  # a planted variance below zero

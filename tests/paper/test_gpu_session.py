@@ -39,7 +39,7 @@ def test_correctness_is_noted(tmp_path):
     assert len(traces) == 2 and max(traces) < 1e-4
 
 
-@pytest.mark.slow  # two minutes: ten contestants compile, each in a way of its own
+@pytest.mark.slow  # two minutes: ten entries compile, each in a way of its own
 def test_the_race_has_ours_and_pytorchs_rows(tmp_path):
     pytest.importorskip("torch")
     items, printed = session("bench", tmp_path, "--seconds", "3000")

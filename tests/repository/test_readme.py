@@ -3,7 +3,6 @@
 import os
 import re
 import runpy
-import shlex
 import shutil
 import subprocess
 import sys
@@ -48,8 +47,9 @@ def test_ci_runs_exactly_the_readmes_test_command():
 
 
 CALLED = """#!/usr/bin/env bash
-echo "$(basename "$0") $*" >> called
-[ "$(basename "$0") $*" != "$FAILS" ]
+call="$(basename "$0") $*"
+echo "${call% }" >> called
+[ "${call% }" != "$FAILS" ]
 """
 
 

@@ -432,7 +432,7 @@ def plant(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
     assert right in loaded.KERNELS.source
     path = tmp_path / "cuda.cu"
     path.write_text(loaded.KERNELS.source.replace(right, wrong))
-    instances = [name for name in loaded.KERNELS.signatures if "double" in name]
+    instances = [n for n in loaded.KERNELS.signatures if "double" in n or "<" not in n]
     monkeypatch.setattr(loaded, "KERNELS", cuda.Module(path, instances))
 
 

@@ -87,7 +87,7 @@ def run(engine: str, data_dir: str, epochs: int, out: Path) -> None:
     loader = Loader(train, normalization, config.batch_size, shuffle=True, augment=True)
     trained = {"minires": Ours, "torch": Theirs}[engine](config)
     total = config.total_steps(len(loader))
-    lr, losses, started = config.learning_rate(total, 20), [], time.perf_counter()
+    lr, losses, started = config.learning_rate(total), [], time.perf_counter()
     for number, (x, labels) in enumerate(batches(loader, epochs)):
         losses.append(trained.step(x, labels, lr(number)))
         if len(losses) % STEPS_A_ROW == 0:

@@ -8,7 +8,6 @@ See docs/decisions/autodiff.md, "Functions hold Functions".
 """
 
 from contextlib import ContextDecorator
-from functools import partial
 from typing import Any, ClassVar
 
 from minires import backend
@@ -139,6 +138,10 @@ class Function:
             checked.append(self.xp.asarray(gradient) if need else None)
         return checked
 
+    def add(self, a, b):
+        """The sum of two gradients, by the kernel of this Function's backend."""
+        return backend.kernel("add", self.backend).forward(a, b)[0]
+
     def free(self) -> None:
         """Drop what was saved and the links to the parents: the graph is used up."""
         self.saved, self.parents, self.options, self.retained = (), (), {}, None
@@ -146,9 +149,7 @@ class Function:
 
     def _contiguous(self, array):
         """What a kernel may rely on; views are left alone by operations without a kernel."""
-        if self.kernel is None or array.flags.c_contiguous:
-            return array
-        return backend.converted(array, array.dtype)
+        return array if self.kernel is None else backend.converted(array, array.dtype)
 
     def _check_call(self, inputs) -> None:
         if self.called:
@@ -195,8 +196,7 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
             if parent is None:
                 continue
             if parent in pending:
-                add = partial(_add, function.backend)
-                total = watched(function, "sum", add, pending[parent], gradient)
+                total = watched(function, "sum", function.add, pending[parent], gradient)
                 pending[parent] = function.xp.asarray(total)
                 continue
             if not isinstance(parent, Function):
@@ -207,11 +207,6 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
         if not retain_graph:
             function.free()
     return pending
-
-
-def _add(on: str, a, b):
-    """The sum of two gradients, by the kernel of backend `on`."""
-    return backend.kernel("add", on).forward(a, b)[0]
 
 
 def _is_fresh(gradient, saved: tuple) -> bool:

@@ -172,7 +172,7 @@ class TestBackends:
             assert entry.kernel(op).__name__ == f"minires.kernels.{op}.reference"
 
     def test_an_unknown_operation_file_or_package_is_a_lookup_error(self):
-        with pytest.raises(LookupError, match="no operation 'convolve'; there are add, "):
+        with pytest.raises(LookupError, match="no operation 'convolve'; there are adam, add, "):
             kernels.load("convolve", "reference")
         with pytest.raises(LookupError, match="no operation has a file emulator.py"):
             kernels.load("add", "emulator")

@@ -139,7 +139,7 @@ HEAD = "epoch,step,lr,train_loss,train_acc,test_loss,test_acc,seconds,images_per
     [
         ("config.json", "{", "config.json: not the settings of a training run"),
         ("config.json", "[]", "config.json: not the settings of a training run"),
-        ("config.json", '{"steps": 3}', "holds a run with other settings: model was 'resnet20'"),
+        ("config.json", '{"steps": 3}', "model was 'resnet20' and is now 'resnet8'"),
         ("metrics.csv", "epoch,lr\n1,2\n", "metrics.csv: not the record of a training run"),
         ("metrics.csv", HEAD + "1,2,0.1,2.3", "metrics.csv: not the record of a training run"),
         ("metrics.csv", HEAD + "1,nan" + 7 * ",1", "metrics.csv: not the record of a training run"),

@@ -63,8 +63,6 @@ class Tensor:
         self.grad: Any = None
         self.grad_fn = grad_fn
 
-    # What it is
-
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of every axis."""

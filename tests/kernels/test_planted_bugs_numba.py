@@ -198,6 +198,7 @@ def test_a_bug_planted_into_the_fused_block_is_caught(
     assert any(map(fails, FUSED_CASES)), f"nobody noticed: {meaning}"
 
 
+@pytest.mark.slow  # all layers compile anew, in both dtypes
 def test_winograd_planted_unchanged_passes(monkeypatch, tmp_path):
     plant_below("conv2d", "numba_rows", "", "", monkeypatch, tmp_path)
     assert not any(map(fails, WINOGRAD_CASES + FUSED_CASES))

@@ -4,7 +4,7 @@
 
     r = 0 ... rows-1        v = 0 ... 16 vectors - 1, vectors = 1 or 2, rows = tile_rows(vectors)
 
-a, b and y are flat arrays with strides, so one loop serves a convolution, where a is the image and
+a, b and y are memory with strides, so one loop serves a convolution, where a is the image and
 l walks over the filter, and its weight gradient, where b is the output gradient and l walks over
 the pixels. l is a tuple of indices, of which the last one counts fastest. Strides are arguments:
 the same machine code serves all shapes. `products` covers a whole product with tiles.
@@ -31,7 +31,6 @@ See docs/decisions/cpu.md, "Constant strides".
 from typing import NamedTuple
 
 import numba
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, codegen
@@ -40,7 +39,6 @@ from numba.extending import intrinsic
 from minires.kernels.jit import jit
 from minires.kernels.vectors import (
     LANES,
-    address,
     llvm_vector,
     load_vector,
     multiply_add,
@@ -70,29 +68,27 @@ def tile_rows(vectors: int) -> int:
 class A(NamedTuple):
     """The factor whose numbers are loaded one by one.
 
-    Line q, row r and step l lie at array[first + q line + r row + l[0] steps[0] + ...].
+    Line q, row r and step l lie at first[q line + r row + l[0] steps[0] + ...]. `first` is a
+    `vectors.pointer`.
     """
 
-    array: np.ndarray
-    first: int
+    first: object
     line: int
     row: int
     steps: tuple[int, ...]
 
 
 class B(NamedTuple):
-    """The factor whose numbers are loaded as vectors: array[first + l[0] steps[0] + ... + v]."""
+    """The factor whose numbers are loaded as vectors: first[l[0] steps[0] + ... + v]."""
 
-    array: np.ndarray
-    first: int
+    first: object
     steps: tuple[int, ...]
 
 
 class Y(NamedTuple):
-    """The product: array[first + q line + r row + v]."""
+    """The product: first[q line + r row + v]."""
 
-    array: np.ndarray
-    first: int
+    first: object
     line: int
     row: int
 
@@ -104,21 +100,18 @@ INDEX = ir.IntType(64)
 def register_tile(typing, row, vectors, a, b, y, at, valid, loops, accumulate):
     """The product above for an A, a B and a Y, from (line, row, column) = `at` on.
 
-    The arrays have one dtype, float32 or float64. Only the first `valid` rows are written, or added
+    They point to one dtype, float32 or float64. Only the first `valid` rows are written, or added
     to y with `accumulate`. `vectors` and `row` are constants of the calling code: `row` is a.row if
     that is known when compiling, and 0 if not. A known stride becomes part of the load
     instructions; that many unknown ones would need an address register each, more than there are.
     """
-    arrays = [_field_types(factor)["array"] for factor in (a, b, y)]
-    if not all(array.ndim == 1 and array.layout == "C" for array in arrays):
-        return None
     constants = row.literal_value, vectors.literal_value
     at, loops = (types.UniTuple(types.intp, len(indices)) for indices in (at, loops))
     signature = types.void(row, vectors, a, b, y, at, types.intp, loops, types.boolean)
 
     def generate(context, builder, signature, args):
         factors = [
-            _locate(context, builder, kind, factor, args[5])
+            _locate(builder, kind, factor, args[5])
             for kind, factor in zip((a, b, y), args[2:5], strict=True)
         ]
         counts = cgutils.unpack_tuple(builder, args[7])
@@ -128,22 +121,16 @@ def register_tile(typing, row, vectors, a, b, y, at, valid, loops, accumulate):
     return signature, generate
 
 
-def _field_types(factor: types.NamedTuple) -> dict[str, types.Type]:
-    return dict(zip(factor.fields, factor.types, strict=True))
-
-
-def _locate(context, builder, kind, factor, at):
+def _locate(builder, kind, factor, at):
     """Pointer to the number of a factor at (line, row, column), and the factor's fields by name."""
     line, row, column = cgutils.unpack_tuple(builder, at)
     fields = dict(zip(kind.fields, cgutils.unpack_tuple(builder, factor), strict=True))
-    first = fields["first"]
+    offset = INDEX(0)
     if kind.instance_class in (A, Y):
-        first = builder.add(first, builder.mul(line, fields["line"]))
-        first = builder.add(first, builder.mul(row, fields["row"]))
+        offset = builder.add(builder.mul(line, fields["line"]), builder.mul(row, fields["row"]))
     if kind.instance_class in (B, Y):
-        first = builder.add(first, column)
-    array = _field_types(kind)["array"]
-    return address(context, builder, array, fields["array"], first), fields
+        offset = builder.add(offset, column)
+    return builder.gep(fields["first"], [offset]), fields
 
 
 def _emit(builder, a, b, y, valid, counts, accumulate, row: int, vectors: int) -> None:

@@ -32,7 +32,7 @@ from minires.kernels.register_tile import (
     tile_rows,
     tile_vectors,
 )
-from minires.kernels.vectors import LANES, clear
+from minires.kernels.vectors import LANES, clear, pointer
 
 SCRATCH_BYTES = 48 << 10
 """How much of an image is copied at a time: it stays in the L2 cache, most of it in L1."""
@@ -121,7 +121,6 @@ def _correlation(x, w, y, scratch, block, width, size, stride, before, first, st
     rows, columns = size
     kh, kw, c, k = w.shape
     blocks = (rows + block - 1) // block
-    w_flat = w.reshape(-1)
     for task in prange(x.shape[0] * blocks):
         n, p0 = task // blocks, task % blocks * block
         here = min(block, rows - p0)
@@ -137,9 +136,14 @@ def _correlation(x, w, y, scratch, block, width, size, stride, before, first, st
             loops, lanes = (kh, 1, 1, kw * c), c
         start = ((first[0] + p0 * step[0]) * y.shape[2] + first[1]) * k
         products(
-            A(image, 0, stride[0] * row, stride[1] * lanes, (row, lanes, width * lanes, 1)),
-            B(w_flat, 0, (kw * c * k, c * k, lanes * k, k)),
-            Y(y[n].reshape(-1), start, step[0] * y.shape[2] * k, step[1] * k),
+            A(
+                pointer(image, 0),
+                stride[0] * row,
+                stride[1] * lanes,
+                (row, lanes, width * lanes, 1),
+            ),
+            B(pointer(w, 0), (kw * c * k, c * k, lanes * k, k)),
+            Y(pointer(y[n], start), step[0] * y.shape[2] * k, step[1] * k),
             (here, columns, k),
             loops,
             False,
@@ -178,17 +182,17 @@ def _weight_gradient(x, dy, partial, scratch, block, width, stride, padding, kw)
     tasks = x.shape[0] * blocks
     row = width * c
     for part in prange(parts):
-        total, image = partial[part].reshape(-1), scratch[numba.get_thread_id()]
-        clear(total, 0, len(total))
+        total, image = partial[part], scratch[numba.get_thread_id()]
+        clear(total, 0, total.size)
         for task in range(part * tasks // parts, (part + 1) * tasks // parts):
             n, p0 = task // blocks, task % blocks * block
             here = min(block, ho - p0)
             top, height = p0 * stride[0] - padding[0], (here - 1) * stride[0] + kh
             copy_rows(x[n], image, Window(top, height, width, padding[1]))
             products_of_channels(
-                A(image, 0, row, 1, (stride[0] * row, stride[1] * c)),
-                B(dy[n].reshape(-1), p0 * wo * k, (wo * k, k)),
-                Y(total, 0, terms * k, k),
+                A(pointer(image, 0), row, 1, (stride[0] * row, stride[1] * c)),
+                B(pointer(dy[n], p0 * wo * k), (wo * k, k)),
+                Y(pointer(total, 0), terms * k, k),
                 (kh, terms, k),
                 (here, wo),
                 True,

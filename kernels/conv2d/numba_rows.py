@@ -57,14 +57,13 @@ def _columns(w, window):
 def copy_rows(x, image, window):
     """The window of x (H, W, C) to image, zeros outside."""
     h, w, c = x.shape
-    flat = x.reshape(-1)
     before, skipped, inside = _columns(w, window)
     after = window.width - before - inside
     for r in range(window.rows):
         at, row = r * window.width * c, window.top + r
         if 0 <= row < h:
             clear(image, at, before * c)
-            copy(image, at + before * c, flat, (row * w + skipped) * c, inside * c)
+            copy(image, at + before * c, x, (row * w + skipped) * c, inside * c)
             clear(image, at + (before + inside) * c, after * c)
         else:
             clear(image, at, window.width * c)
@@ -77,7 +76,6 @@ def copy_lanes(x, image, window):
     So neighbouring pixels are LANES apart, whatever C is.
     """
     h, w, c = x.shape
-    flat = x.reshape(-1)
     before, skipped, inside = _columns(w, window)
     after = window.width - before - inside
     for r in range(window.rows):
@@ -89,7 +87,7 @@ def copy_lanes(x, image, window):
                 at += before * LANES
                 origin = (row * w + skipped) * c + channel
                 for i in range(inside):
-                    store(image, at + i * LANES, load(flat, origin + i * c))
+                    store(image, at + i * LANES, load(x, origin + i * c))
                 clear(image, at + inside * LANES, after * LANES)
             else:
                 clear(image, at, window.width * LANES)
@@ -99,7 +97,6 @@ def copy_lanes(x, image, window):
 def normalize_rows(x, normalization, image, window):
     """The window of the normalised x, as `copy_rows` copies it."""
     h, w, c = x.shape
-    flat = x.reshape(-1)
     before, skipped, inside = _columns(w, window)
     after = window.width - before - inside
     for r in range(window.rows):
@@ -111,7 +108,7 @@ def normalize_rows(x, normalization, image, window):
                 m, s = load(normalization.mean, channel), load(normalization.scale, channel)
                 b = load(normalization.beta, channel)
                 for i in range(channel, inside * c, c):
-                    u = fma(load(flat, origin + i) - m, s, b)
+                    u = fma(load(x, origin + i) - m, s, b)
                     store(image, target + i, clip_negative(u))
             clear(image, at + (before + inside) * c, after * c)
         else:
@@ -122,7 +119,6 @@ def normalize_rows(x, normalization, image, window):
 def differentiate_rows(du, x, derivative, image, window):
     """The window of batch norm's dx, as `copy_rows` copies it; x is an image of derivative.x."""
     h, w, c = x.shape
-    x_flat, du_flat = x.reshape(-1), du.reshape(-1)
     before, skipped, inside = _columns(w, window)
     after = window.width - before - inside
     for r in range(window.rows):
@@ -134,8 +130,8 @@ def differentiate_rows(du, x, derivative, image, window):
                 m, s = load(derivative.mean, channel), load(derivative.scale, channel)
                 f, k = load(derivative.of_x, channel), load(derivative.constant, channel)
                 for i in range(channel, inside * c, c):
-                    rest = fma(f, load(x_flat, origin + i) - m, k)
-                    store(image, target + i, fma(s, load(du_flat, origin + i), rest))
+                    rest = fma(f, load(x, origin + i) - m, k)
+                    store(image, target + i, fma(s, load(du, origin + i), rest))
             clear(image, at + (before + inside) * c, after * c)
         else:
             clear(image, at, window.width * c)

@@ -32,8 +32,8 @@ def places(matrices, channels):
 
 @jit
 def transform_filter(w, u):
-    """u = G w G^T for each pair of channels; w (3, 3, C, K) and u (16, C, K) are flat."""
-    size = len(w) // 9
+    """u = G w G^T for each pair of channels; w (3, 3, C, K), u (16, C, K)."""
+    size = w.size // 9
     half = fill(w, 0.5)
     for i in range(0, size, LANES):
         for j in range(3):  # down the columns, into rows 0, 4, 8 and 12 of u
@@ -63,8 +63,8 @@ def transform_filter(w, u):
 
 @jit
 def transform_filter_back(du, dw):
-    """dw = G^T du G for each pair of channels; du (16, C, K) is overwritten, both are flat."""
-    size = len(dw) // 9
+    """dw = G^T du G for each pair of channels; du (16, C, K) is overwritten."""
+    size = dw.size // 9
     half = fill(dw, 0.5)
     for i in range(0, size, LANES):
         for e in range(0, 16, 4):
@@ -95,10 +95,10 @@ def _four(array, at, step):
 @jit
 def transform_patches(image, start, v, first, tiles, c):
     """v = B^T d B for the patches of the four image rows from `start` on: tiles `first` ...."""
-    row, element, flat = (2 * tiles + 2) * c, v.shape[1], v.reshape(-1)
+    row, element, lanes = (2 * tiles + 2) * c, v.shape[1], places(v, c)
     for i in range(0, c, LANES):
         for t in range(tiles):
-            at, to = start + 2 * t * c + i, i * places(v, c) + (first + t) * LANES
+            at, to = start + 2 * t * c + i, i * lanes + (first + t) * LANES
             d00, d01, d02, d03 = _four(image, at, c)
             at += row
             d10, d11, d12, d13 = _four(image, at, c)
@@ -106,13 +106,13 @@ def transform_patches(image, start, v, first, tiles, c):
             d20, d21, d22, d23 = _four(image, at, c)
             at += row
             d30, d31, d32, d33 = _four(image, at, c)
-            _patch_row(flat, to, element, d00 - d20, d01 - d21, d02 - d22, d03 - d23)
+            _patch_row(v, to, element, d00 - d20, d01 - d21, d02 - d22, d03 - d23)
             to += 4 * element
-            _patch_row(flat, to, element, d10 + d20, d11 + d21, d12 + d22, d13 + d23)
+            _patch_row(v, to, element, d10 + d20, d11 + d21, d12 + d22, d13 + d23)
             to += 4 * element
-            _patch_row(flat, to, element, d20 - d10, d21 - d11, d22 - d12, d23 - d13)
+            _patch_row(v, to, element, d20 - d10, d21 - d11, d22 - d12, d23 - d13)
             to += 4 * element
-            _patch_row(flat, to, element, d10 - d30, d11 - d31, d12 - d32, d13 - d33)
+            _patch_row(v, to, element, d10 - d30, d11 - d31, d12 - d32, d13 - d33)
 
 
 @jit
@@ -127,46 +127,46 @@ def _patch_row(v, to, element, a, b, c, d):
 def transform_products(m, y, p, first, tiles):
     """y = A^T m A for a row of tiles, whose upper pixels are row p of y (H, W, K)."""
     height, width, k = y.shape
-    flat, element, products = y.reshape(-1), m.shape[1], m.reshape(-1)
+    element = m.shape[1]
     for t in range(tiles):
         for f in range(0, k, LANES):
             at = (first + t) * k + f
-            m0, m1, m2, m3 = _four(products, at, element)
+            m0, m1, m2, m3 = _four(m, at, element)
             a0, b0 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = _four(products, at, element)
+            m0, m1, m2, m3 = _four(m, at, element)
             a1, b1 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = _four(products, at, element)
+            m0, m1, m2, m3 = _four(m, at, element)
             a2, b2 = m0 + m1 + m2, m1 - m2 - m3
             at += 4 * element
-            m0, m1, m2, m3 = _four(products, at, element)
+            m0, m1, m2, m3 = _four(m, at, element)
             a3, b3 = m0 + m1 + m2, m1 - m2 - m3
             to = (p * width + 2 * t) * k + f
-            store(flat, to, a0 + a1 + a2)
+            store(y, to, a0 + a1 + a2)
             right, below = 2 * t + 1 < width, p + 1 < height
             if right:
-                store(flat, to + k, b0 + b1 + b2)
+                store(y, to + k, b0 + b1 + b2)
             if below:
-                store(flat, to + width * k, a1 - a2 - a3)
+                store(y, to + width * k, a1 - a2 - a3)
             if right and below:
-                store(flat, to + (width + 1) * k, b1 - b2 - b3)
+                store(y, to + (width + 1) * k, b1 - b2 - b3)
 
 
 @jit
 def transform_gradient(image, start, n, first, tiles, k):
     """n = A dy A^T for the tiles in the second and third of four rows of dy and its border."""
-    row, element, flat = (2 * tiles + 2) * k, n.shape[1], n.reshape(-1)
+    row, element = (2 * tiles + 2) * k, n.shape[1]
     for t in range(tiles):
         for f in range(0, k, LANES):
             at, to = start + row + (2 * t + 1) * k + f, (first + t) * k + f
             a, b = load(image, at), load(image, at + k)
             c, d = load(image, at + row), load(image, at + row + k)
-            _gradient_row(flat, to, element, a, b)
-            _gradient_row(flat, to + 4 * element, element, a + c, b + d)
-            _gradient_row(flat, to + 8 * element, element, a - c, b - d)
-            zero = fill(flat, 0)
-            _gradient_row(flat, to + 12 * element, element, zero - c, zero - d)
+            _gradient_row(n, to, element, a, b)
+            _gradient_row(n, to + 4 * element, element, a + c, b + d)
+            _gradient_row(n, to + 8 * element, element, a - c, b - d)
+            zero = fill(n, 0)
+            _gradient_row(n, to + 12 * element, element, zero - c, zero - d)
 
 
 @jit

@@ -63,7 +63,7 @@ from minires.kernels.register_tile import (
     products_of_channels,
     products_of_pixels,
 )
-from minires.kernels.vectors import LANES, clear, load, store
+from minires.kernels.vectors import LANES, clear, load, pointer, store
 
 BLOCK_BYTES = 256 << 10
 """How much of v and m (or v and n) is formed at a time, at least a row of tiles: with u (16 x 64 x
@@ -169,14 +169,14 @@ def gradients(
     )
     total, dw = empty((16, c, k), x.dtype), empty((3, 3, c, k), x.dtype)
     sum_parts(du.reshape(parts, -1), total.reshape(-1))
-    transform_filter_back(total.reshape(-1), dw.reshape(-1))
+    transform_filter_back(total, dw)
     return dx if with_dx else None, dw, sums.sum(axis=0)
 
 
 def _transformed(w):
     """u (16, C, K) of w (3, 3, C, K)."""
     u = empty((16, *w.shape[2:]), w.dtype)
-    transform_filter(np.ascontiguousarray(w).reshape(-1), u.reshape(-1))
+    transform_filter(np.ascontiguousarray(w), u)
     return u
 
 
@@ -263,11 +263,11 @@ def _transform_dy(dy, derivative, image, n, v, start, stop, blocks, with_dx):
 def _multiply(v, u, m, count):
     """m (count, K) = v (count, C) u (C, K) for each of the 16 elements."""
     c, k = u.shape[1:]
-    v_flat, u_flat, m_flat = v.reshape(-1), u.reshape(-1), m.reshape(-1)
+    steps = places(v, c) * LANES, 1
     for e in range(16):
-        a = A(v_flat, e * v.shape[1], 0, LANES, (places(v, c) * LANES, 1))
-        b = B(u_flat, e * c * k, (LANES * k, k))
-        y = Y(m_flat, e * m.shape[1], 0, k)
+        a = A(pointer(v, e * v.shape[1]), 0, LANES, steps)
+        b = B(pointer(u, e * c * k), (LANES * k, k))
+        y = Y(pointer(m, e * m.shape[1]), 0, k)
         products_of_pixels(a, b, y, (1, count, k), (c // LANES, LANES), False)
 
 
@@ -275,11 +275,11 @@ def _multiply(v, u, m, count):
 def _add_products(v, n, du, count):
     """du (C, K) += v^T (C, count) n (count, K) for each of the 16 elements."""
     c, k = du.shape[1:]
-    v_flat, n_flat, du_flat = v.reshape(-1), n.reshape(-1), du.reshape(-1)
+    line = places(v, c) * LANES
     for e in range(16):
-        a = A(v_flat, e * v.shape[1], places(v, c) * LANES, 1, (LANES,))
-        b = B(n_flat, e * n.shape[1], (k,))
-        y = Y(du_flat, e * c * k, LANES * k, k)
+        a = A(pointer(v, e * v.shape[1]), line, 1, (LANES,))
+        b = B(pointer(n, e * n.shape[1]), (k,))
+        y = Y(pointer(du, e * c * k), LANES * k, k)
         products_of_channels(a, b, y, (c // LANES, LANES, k), (count,), True)
 
 
@@ -324,7 +324,7 @@ def _gradients(dy, derivative, x, normalization, addend, u, results, scratch, bl
         thread = numba.get_thread_id()
         image, v, n = scratch.image[thread], scratch.v[thread], scratch.products[thread]
         v_of_dy, du = scratch.v_of_dy[thread], results.du[part]
-        clear(du.reshape(-1), 0, du.size)
+        clear(du, 0, du.size)
         for block in range(part * count // parts, (part + 1) * count // parts):
             start, stop = _strips(block, blocks)
             _transform_dy(dy, derivative, image, n, v_of_dy, start, stop, blocks, len(dx) > 0)
@@ -361,6 +361,5 @@ def _finish_dx(dx, x, normalization, addend, first, last, sums):
             sums,
         )
     if len(addend):
-        total, added = dx.reshape(-1), addend.reshape(-1)
         for i in range(first * c, last * c, LANES):
-            store(total, i, load(total, i) + load(added, i))
+            store(dx, i, load(dx, i) + load(addend, i))

@@ -15,6 +15,7 @@ KNOWN = {
     nn.ZeroPadShortcut: {"stride", "channels"},
 }
 """Class -> the attributes that the fused operations understand."""
+ALLOWED = {kind: known | OF_EVERY_MODULE for kind, known in KNOWN.items()}
 
 
 def is_known(module: nn.Module) -> bool:
@@ -23,10 +24,8 @@ def is_known(module: nn.Module) -> bool:
     It is not if the class is another one, a subclass included; if an attribute is not known: an
     option that the class got later, or a `forward` of the instance; or if it has a hook.
     """
-    known = KNOWN.get(type(module))
-    if known is None or module.has_hooks:
-        return False
-    return vars(module).keys() <= known | OF_EVERY_MODULE
+    allowed = ALLOWED.get(type(module))
+    return allowed is not None and not module.has_hooks and vars(module).keys() <= allowed
 
 
 def takes_stem(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> bool:

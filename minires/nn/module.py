@@ -61,8 +61,8 @@ class Module:
 
     @property
     def has_hooks(self) -> bool:
-        """Whether this module or a part of it has a hook, so that nobody may go around its call."""
-        return any(m._forward_pre_hooks or m._forward_hooks for _, m in self.named_modules())
+        """Whether this module has a hook of its own, so that nobody may go around its call."""
+        return bool(self._forward_pre_hooks or self._forward_hooks)
 
     def register_buffer(self, name: str, array) -> None:
         """Keep `array` as attribute `name` and in the state dict."""

@@ -114,9 +114,9 @@ WINOGRAD_BUGS = [  # file of kernels/conv2d, right, wrong, meaning
     ("transforms", "a - c, b - d)", "a + c, b + d)", "sign in A dy"),
     ("transforms", "both + load(du, (e + 3) * size + i)", "both", "an element left out of G^T du"),
     ("winograd", "(part + 1) * count // parts)", "(part + 1) * count // parts - 1)", "lost"),
-    ("winograd", "clear(du.reshape(-1), 0, du.size)", "pass", "sums not begun at zero"),
+    ("winograd", "clear(du, 0, du.size)", "pass", "sums not begun at zero"),
     ("winograd", "(c // LANES, LANES, k)", "(1, LANES, k)", "channels of dw left out"),
-    ("winograd", "(places(v, c) * LANES, 1)", "(LANES, 1)", "vectors of channels overlap"),
+    ("winograd", "= places(v, c) * LANES, 1", "= LANES, 1", "vectors of channels overlap"),
     ("winograd", "p - before[0]", "p - before[1]", "pads exchanged"),
     ("winograd", "min(stop - strip, per_image - strip % per_image)", "stop - strip", "image's end"),
 ]
@@ -139,7 +139,7 @@ FUSED_CASES = [
 ]
 FUSED_BUGS = [  # operation, file, right, wrong, meaning
     ("conv2d", "numba_rows", "clip_negative(u)", "u", "ReLU left out"),
-    ("conv2d", "numba_rows", "load(flat, origin + i) - m", "load(flat, origin + i)", "no mean"),
+    ("conv2d", "numba_rows", "load(x, origin + i) - m", "load(x, origin + i)", "no mean"),
     ("conv2d", "numba_rows", "rest = fma(f,", "rest = fma(k,", "coefficients exchanged"),
     ("conv2d", "numba_winograd", "height, last % strips * 2 + 2", "height, 2", "rows not summed"),
     ("conv2d", "numba_winograd", "last - first, mean", "1, mean", "blocks wrongly weighted"),

@@ -28,7 +28,7 @@ text = (Path(__file__).parent / "minires" / "__init__.py").read_text(encoding="u
 version = re.search(r'^__version__ = "(.*)"$', text, re.MULTILINE)[1]
 
 setup(
-    name="minires",
+    name="minires-engine",  # what is called minires in the public registry is somebody else's
     version=version,
     description="A deep-learning engine written from scratch to be read, "
     "that trains the CIFAR ResNets of He et al. (2015)",

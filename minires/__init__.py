@@ -4,6 +4,8 @@
 >>> from minires import Tensor, functional as F, models, optim
 """
 
+from minires import rooms  # isort: skip  # first: the others need a whole house
+
 from minires import backend
 from minires.backend import BackendUnavailable, seed, use
 from minires.tensor import Tensor, no_grad, tensor

@@ -159,7 +159,7 @@ def test_prose_begins_with_a_subject():
 
 
 def test_the_version_has_one_source():
-    assert version("minires") == minires.__version__
+    assert version("minires-engine") == minires.__version__
     numbers = [path.name for path in sources() if minires.__version__ in path.read_text("utf-8")]
     assert sorted(numbers) == ["CHANGELOG.md", "__init__.py"]
 

@@ -1,10 +1,20 @@
-"""What is installed is what a checkout has: every module and kernel, and no records."""
+"""What is installed is what a checkout has: every module and kernel, and no records.
 
+And nobody is led to another package or another checkout than this one.
+"""
+
+import os
+import re
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import setuptools
+
+from minires import rooms
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("minires", "kernels", "paper", "benchmarks")
@@ -44,3 +54,42 @@ def test_the_files_that_are_no_modules_are_kernels_and_headers_but_not_records(s
     needed = {path for path in there if path.suffix in (".cu", ".cuh", ".h")}
     assert needed <= packed
     assert not {path for path in packed if "results" in path.parts}
+
+
+def test_setup_and_the_package_agree_on_the_rooms(settings):
+    assert set(settings["package_dir"]) == {f"minires.{room}" for room in rooms.ROOMS}
+
+
+def test_no_text_advises_the_package_of_somebody_else(settings):
+    """In the public registry `minires` is a stranger's; the name of this distribution is free."""
+    taken = "min" + "ires"
+    advice = re.compile(
+        rf"pip3? install [^\n]*(?<![-/.\w]){taken}(?![-/.\w])|{taken}\[(cuda|test|dask)"
+    )
+    kinds = {".py", ".md", ".toml", ".cff", ".cu", ".cuh", ".h", ".ipynb", ".yml", ".svg"}
+    texts = [p for p in ROOT.glob("*") if p.suffix in kinds] + [ROOT / ".ci" / "run"]
+    for room in (*ROOMS, "tests", "docs", "examples"):
+        texts += [path for path in (ROOT / room).rglob("*") if path.suffix in kinds]
+    assert settings["name"] != taken
+    assert not [path.name for path in texts if advice.search(path.read_text(encoding="utf-8"))]
+    assert advice.search(f"pip install '{taken}[cuda12]'") and advice.search(f"pip install {taken}")
+    assert not advice.search(f"pip install -e '.[test]' && .venv/bin/{taken} train")
+
+
+def test_the_kernels_of_another_checkout_are_refused(tmp_path):
+    """Python finds minires in the second checkout, its kernels by the install of the first."""
+    shutil.copytree(ROOT / "minires", tmp_path / "minires")
+    shutil.copytree(ROOT / "kernels" / "relu", tmp_path / "kernels" / "relu")
+    run = subprocess.run(
+        [sys.executable, "-c", "import minires"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert re.search(
+        rf"ImportError: minires was found in {tmp_path}/minires, but minires.kernels in \S+, which "
+        rf"is another checkout; .* run pip install -e . in {tmp_path}$|minires.kernels is not inst",
+        run.stderr.strip(),
+    )

@@ -18,7 +18,7 @@ NUMBA_BUGS = [
     ("conv2d", "(before_h, before_v), (h, v)", "(before_v, before_h), (h, v)", "pads exchanged"),
     ("conv2d", "top, height = p0 * stride[0]", "top, height = p0", "stride of a block forgotten"),
     ("conv2d", "(part + 1) * tasks // parts)", "(part + 1) * tasks // parts - 1)", "a task lost"),
-    ("conv2d", "clear(total, 0, len(total))", "pass", "sums not begun at zero"),
+    ("conv2d", "clear(total, 0, total.size)", "pass", "sums not begun at zero"),
     ("conv2d", "lanes, width * lanes, 1)", "lanes, lanes, 1)", "vectors of channels overlap"),
     ("conv2d", "(kh, 1, 1, kw * c), c", "(kh, 1, 1, c), c", "columns of the filter left out"),
     ("batch_norm", "difference * difference * (", "0 * (", "variance between blocks left out"),

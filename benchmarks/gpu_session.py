@@ -37,7 +37,7 @@ from minires.benchmarks.race import race
 from minires.benchmarks.report import chart, row
 from minires.tensor import Tensor
 from minires.training import step
-from minires.training.weights import write_atomically
+from minires.training.directory import write_atomically
 
 ROOT = Path(__file__).parent.parent
 NETWORKS, BATCHES = ("resnet20", "resnet56", "resnet110"), (128, 1024)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minires import plots
 from minires.benchmarks.race import Result
-from minires.training.weights import write_atomically
+from minires.training.directory import write_atomically
 
 BITS = {32: "float32 or tf32", 16: "bfloat16 or float16"}
 """Bits of a number in memory -> what is computed in. Engines are compared within a class."""

@@ -25,13 +25,21 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, KeyError, OSError, *OWN_ERRORS) as error:
         if os.environ.get("MINIRES_DEBUG"):
             raise
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f"minires: {message}", file=sys.stderr)
+        print(f"minires: {_sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("minires: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, without its number, key or quotes."""
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ import numpy as np
 
 from minires import backend, nn
 from minires.training import Trainer
-from minires.training.weights import write_atomically
+from minires.training.directory import write_atomically
 
 RECORDS = 64
 """About how often the norms are kept in a run."""
@@ -30,7 +30,7 @@ class Watched(Trainer):
         self.watched = {name: m.weight for name, m in modules if isinstance(m, nn.Conv2d)}
         self.every = max(1, self.total // RECORDS)
         self.record = {"layers": list(self.watched), "steps": [], "norms": []}
-        if self.resumed:
+        if self.step:  # not at the checkpoint before the first step
             before = json.loads((self.out / FILE).read_text())
             kept = [i for i, step in enumerate(before["steps"]) if step < self.step]
             self.record |= {key: [before[key][i] for i in kept] for key in ("steps", "norms")}

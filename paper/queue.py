@@ -8,7 +8,7 @@ from minires.paper.gradients import Watched
 from minires.paper.runs import Run, read_config, read_run
 from minires.paper.setting import Training
 from minires.training import Config, Diverged, Trainer, TrainingError, checkpoint
-from minires.training.weights import write_atomically
+from minires.training.directory import locked, make_directory, write_atomically
 
 TRAINERS = {"plain": Trainer, "watched": Watched}
 
@@ -136,7 +136,8 @@ def _train_by_dask(missing: list[Training], download: bool, address: str, note) 
 
 def _write(path: Path, files: dict[str, bytes]) -> None:
     """Files of a worker, unless it has written them to this very directory."""
-    path.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        if not (path / name).exists() or (path / name).read_bytes() != content:
-            write_atomically(path / name, content)
+    make_directory(path)
+    with locked(path):
+        for name, content in files.items():
+            if not (path / name).exists() or (path / name).read_bytes() != content:
+                write_atomically(path / name, content)

@@ -10,7 +10,7 @@ from minires.paper.queue import train_all
 from minires.paper.runs import Run
 from minires.paper.setting import Setting
 from minires.training import TrainingError
-from minires.training.weights import write_atomically
+from minires.training.directory import locked, make_directory, write_atomically
 
 
 def reproduce(name: str, setting: Setting, command: str, dask: str | None = None) -> dict:
@@ -42,7 +42,12 @@ def reproduce(name: str, setting: Setting, command: str, dask: str | None = None
     print(f"{name}: {experiment.TITLE}")
     print(f"budget {setting.budget}: {setting.meaning}", flush=True)
     trainings = experiment.trainings(setting)
-    setting.out.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
+    make_directory(setting.out)  # better to fail now than after the runs
+    with locked(setting.out, name):
+        return _reproduce(name, setting, command, dask, experiment, trainings)
+
+
+def _reproduce(name, setting, command, dask, experiment, trainings) -> dict:
     runs = train_all(trainings, setting.download, dask, lambda text: print(text, flush=True))
     datasets = sorted({run.config.dataset for run in runs})
     if len(datasets) > 1:

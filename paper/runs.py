@@ -1,7 +1,6 @@
 """Training runs of an experiment that are finished: their curves, and their networks."""
 
 import csv
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +86,11 @@ class Run:
 def read_config(path: Path) -> Config | None:
     """The settings of the run in directory `path`, finished or not; None if there is none."""
     try:
-        return Config(**json.loads((path / "config.json").read_text()))
-    except FileNotFoundError:
-        return None
+        found = Config.saved(path)
+    except ValueError as error:
+        raise TrainingError(str(error)) from None
+    try:
+        return None if found is None else Config(**found)
     except (TypeError, ValueError) as error:
         raise TrainingError(
             f"{path / 'config.json'}: not the settings of a training run ({error})"

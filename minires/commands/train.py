@@ -1,21 +1,33 @@
 """minires train: a training run."""
 
 import argparse
+import contextlib
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from minires.commands.options import DEFAULTS, common_options, option
 from minires.data.normalization import NAMES as NORMALIZATIONS
-from minires.training import Config, Trainer, checkpoint
+from minires.training import Config, Trainer, checkpoint, directory
 from minires.training.config import OPTIMIZERS
 
 
 def train(resume: bool, download: bool, **settings) -> None:
-    """minires train. `settings` were given; a resumed run has the others from its checkpoint."""
-    if "out" not in settings:
-        settings["out"] = _default_out(DEFAULTS | settings, resume)
-    saved = checkpoint.read(Path(settings["out"]), Config) if resume else None
-    config = Config(**((saved.config if saved else {}) | settings))
-    trainer = Trainer(config, resume, download)
+    """minires train. `settings` were given; a resumed run has the others from its directory."""
+    base, own = _default_out(DEFAULTS | settings), "out" not in settings
+    if own:
+        settings["out"] = _last_of(base) if resume else base
+    saved = checkpoint.settings_of(Path(settings["out"]), Config) if resume else None
+    config = Config(**((saved or {}) | settings))
+    if own and not resume:
+        config = replace(config, out=directory.claim(base))
+    try:
+        trainer = Trainer(config, resume, download)
+    except BaseException:
+        if own and not resume:
+            with contextlib.suppress(OSError):
+                os.rmdir(config.out)
+        raise
     config = trainer.config
     images, epochs = len(trainer.loader.dataset), trainer.total / len(trainer.loader)
     print(f"data      {trainer.data_note}")
@@ -32,10 +44,12 @@ def train(resume: bool, download: bool, **settings) -> None:
         print(f"resumed   at iteration {trainer.step:,}", flush=True)
     elif resume:
         print(f"resumed   nothing: no checkpoint in {config.out}, so from the start", flush=True)
+        if saved:
+            print("          with the settings of its config.json", flush=True)
     try:
         last = trainer.run()
     except KeyboardInterrupt:
-        print(f"stopped; go on from the last checkpoint with --resume --out {config.out}")
+        print(f"stopped. {trainer.last_checkpoint()}; go on with --resume --out {config.out}")
         raise
     print(
         f"done: test accuracy {100 * last['test_acc']:.2f} % on {config.dataset} "
@@ -43,16 +57,18 @@ def train(resume: bool, download: bool, **settings) -> None:
     )
 
 
-def _default_out(settings: dict, resume: bool) -> str:
-    """runs/MODEL-DATASET (runs/MODEL for auto), numbered from the second such run on."""
+def _default_out(settings: dict) -> str:
+    """runs/MODEL-DATASET (runs/MODEL for auto); further such runs are numbered from 2 on."""
     dataset = "" if settings["dataset"] == "auto" else f"-{settings['dataset']}"
-    base = f"runs/{settings['model']}{dataset}"
-    number = 1
-    while Path(base if number == 1 else f"{base}-{number}").exists():
-        number += 1
-    if resume:  # the last one there is
-        number = max(number - 1, 1)
-    return base if number == 1 else f"{base}-{number}"
+    return f"runs/{settings['model']}{dataset}"
+
+
+def _last_of(base: str) -> str:
+    """Of `base`, `base`-2, `base`-3, ... the last one that there is."""
+    last, number = base, 2
+    while Path(following := f"{base}-{number}").exists():
+        last, number = following, number + 1
+    return last
 
 
 def _defaults(setting: str) -> str:
@@ -67,7 +83,7 @@ def add(commands) -> None:
         "train",
         help="train a network",
         description="Train a network. The defaults are the recipe of the paper, section 4.2. A "
-        "resumed run has its settings from its checkpoint.",
+        "resumed run has its settings from its directory.",
         argument_default=argparse.SUPPRESS,  # to know what was given, from what was not
     )
     p.set_defaults(command=train, resume=False, download=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from minires import backend
-from minires.training.settings import Settings
+from minires.training import history, settings
 from minires.training.weights import WeightsError, read_arrays, write_arrays
 
 NAME = "checkpoint"
@@ -55,10 +55,19 @@ def write(run) -> None:
 
 def holds_run(out: Path) -> bool:
     """Whether a run has left something in directory `out` that another would overwrite."""
-    return (out / NAME).exists() or (out / "metrics.csv").exists()
+    return any((out / name).exists() for name in (NAME, history.NAME, settings.NAME))
 
 
-def read(out: Path, kind: type[Settings]) -> Checkpoint | None:
+def settings_of(out: Path, kind: type[settings.Settings]) -> dict | None:
+    """Settings of the run in directory `out`, by its checkpoint, else by its config.json.
+
+    Raises as `read` and `Settings.saved`.
+    """
+    saved = read(out, kind)
+    return kind.saved(out) if saved is None else saved.config
+
+
+def read(out: Path, kind: type[settings.Settings]) -> Checkpoint | None:
     """The checkpoint in directory `out` of a run with settings of this kind; None if there is none.
 
     Raises

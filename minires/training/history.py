@@ -4,7 +4,9 @@ import csv
 import io
 from pathlib import Path
 
-from minires.training.weights import write_atomically
+from minires.training.directory import write_atomically
+
+NAME = "metrics.csv"
 
 COLUMNS = (
     "epoch",
@@ -27,4 +29,4 @@ def write(out: Path, rows: list[dict]) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(out / "metrics.csv", text.getvalue().encode())
+    write_atomically(out / NAME, text.getvalue().encode())

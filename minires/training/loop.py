@@ -8,11 +8,13 @@ from minires import data, extensions, models, plots
 from minires.amp import GradScaler
 from minires.data import Loader, Normalization
 from minires.training.config import Config
+from minires.training.directory import write_atomically
+from minires.training.errors import Diverged
 from minires.training.evaluate import Metrics, evaluate
 from minires.training.graphed import GraphedSteps, is_graphed
-from minires.training.run import Diverged, Run
+from minires.training.run import Run
 from minires.training.step import step
-from minires.training.weights import save_weights, write_atomically
+from minires.training.weights import save_weights
 
 
 class Trainer(Run):
@@ -118,8 +120,7 @@ class Trainer(Run):
         if not math.isfinite(loss):
             raise Diverged(
                 f"the training loss is {loss} at iteration {self.step}: training has diverged; try "
-                f"a smaller --lr, --warm-up or --clip-grad-norm. The last checkpoint is in "
-                f"{self.out}"
+                f"a smaller --lr, --warm-up or --clip-grad-norm. {self.last_checkpoint()}"
             )
         return loss, accuracy
 

@@ -11,20 +11,12 @@ from minires import backend
 from minires.amp import GradScaler
 from minires.nn import Module
 from minires.optim import Optimizer, Schedule
-from minires.training import checkpoint, history
+from minires.training import checkpoint, directory, history, settings
+from minires.training.errors import TrainingError
 from minires.training.interrupt import StopAfterStep
 from minires.training.settings import Settings
-from minires.training.weights import write_atomically
 
 say = partial(print, flush=True)
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot start or go on; the message says why."""
-
-
-class Diverged(TrainingError):
-    """A run whose loss is no number any more."""
 
 
 class Run:
@@ -58,6 +50,8 @@ class Run:
     seconds : float
         Time of training in the epoch so far.
     resumed : bool
+    saved_step : int or None
+        The iteration of the checkpoint in `out`; None if there is none yet.
     stopped : bool
         Whether `run` was asked to stop, be it after the last step, when it finishes all the same.
 
@@ -80,10 +74,10 @@ class Run:
 
     def __init__(self, config: Settings, resume: bool):
         self.out = Path(config.out)
+        directory.refuse_if_in_use(self.out)
+        self._found = self._traces()
         self._saved = checkpoint.read(self.out, type(config)) if resume else None
-        if self._saved is not None:
-            config = config.with_choices(**self._saved.config)
-        self._refuse_conflicts(config, resume)
+        config = self._resumable(config) if resume else self._new(config)
         backend.use(config.backend)
         backend.set_precision(config.precision)
         backend.seed(config.seed)
@@ -91,27 +85,51 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self.history: list[dict] = []
         self.resumed, self.stopped = self._saved is not None, False
+        self.saved_step: int | None = None
 
     def _go_on(self) -> None:
         """From the checkpoint, if there is one."""
         if self._saved is not None:
             self._saved.restore(self)
-            self._saved = None
+            self._saved, self.saved_step = None, self.step
 
-    def _refuse_conflicts(self, config: Settings, resume: bool) -> None:
-        if self._saved is None and checkpoint.holds_run(self.out):
-            way = (
-                "go on with it by --resume, or" if not resume else "it has no checkpoint to resume;"
-            )
+    def _new(self, config: Settings) -> Settings:
+        """The settings of a run that begins; its directory must not hold another one."""
+        if checkpoint.holds_run(self.out):
             raise TrainingError(
-                f"{self.out} already holds a training run; {way} choose another directory "
-                f"with --out"
+                f"{self.out} already holds a training run; go on with it by --resume, or choose "
+                f"another directory with --out"
             )
-        if self._saved is not None and (changed := config.differences(self._saved.config)):
+        return config
+
+    def _resumable(self, config: Settings) -> Settings:
+        """The settings with which the run in the directory, if there is one, goes on."""
+        if self._saved is None and (self.out / history.NAME).exists():
+            raise TrainingError(
+                f"{self.out} already holds a training run; it has no checkpoint to resume; choose "
+                f"another directory with --out"
+            )
+        earlier = self._saved.config if self._saved else config.saved(self.out)
+        if earlier is None:
+            return config
+        config = config.with_choices(**earlier)
+        if changed := config.differences(earlier):
             raise TrainingError(
                 f"{self.out} holds a run with other settings, which cannot be resumed with these: "
                 + "; ".join(changed)
             )
+        return config
+
+    def _traces(self) -> list:
+        """By what one sees whether another run has written to the directory."""
+        found: list[tuple | None] = []
+        for name in (checkpoint.NAME, history.NAME, settings.NAME):
+            try:
+                status = (self.out / name).stat()
+                found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+            except OSError:
+                found.append(None)
+        return found
 
     # What a subclass defines
 
@@ -174,10 +192,27 @@ class Run:
         KeyboardInterrupt
             After Ctrl-C or SIGTERM, when the step is finished and a checkpoint is written.
         TrainingError
-            If the loss is no longer finite. The last checkpoint stays.
+            If the loss is no longer finite; the last checkpoint stays. If another process works in
+            the directory, or has done so since this Run was made.
+        OSError
+            If a file cannot be written; it is named.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.out / "config.json", self.config.to_json().encode())
+        directory.make_directory(self.out)
+        with directory.locked(self.out):
+            if self._traces() != self._found:
+                raise TrainingError(
+                    f"another process has trained in {self.out} meanwhile; repeat the command, or "
+                    f"choose another directory with --out"
+                )
+            try:
+                return self._run(note)
+            finally:
+                self._found = self._traces()
+
+    def _run(self, note: Callable[[str], None]) -> dict:
+        directory.write_atomically(self.out / settings.NAME, self.config.to_json().encode())
+        if self.saved_step is None:
+            self._save()  # before the first step, so that no moment is without a checkpoint
         with StopAfterStep() as stop:
             while (epoch := len(self.history)) * self.per_epoch < self.total:
                 end = min(self.total, (epoch + 1) * self.per_epoch)
@@ -210,7 +245,7 @@ class Run:
                 bar.update(1)
                 if stop.requested or self.step % self.config.checkpoint_every == 0:
                     read()  # a diverged state must not replace a good one
-                    checkpoint.write(self)
+                    self._save()
                 if stop.requested:
                     raise KeyboardInterrupt
         read()
@@ -224,7 +259,17 @@ class Run:
         self.begin_epoch()
         self.keep(row)
         history.write(self.out, self.history)
+        self._save()
+
+    def _save(self) -> None:
         checkpoint.write(self)
+        self.saved_step = self.step
+
+    def last_checkpoint(self) -> str:
+        """Where the last checkpoint is, and of which iteration, as a sentence."""
+        if self.saved_step is None:
+            return f"There is no checkpoint yet in {self.out}"
+        return f"The last checkpoint, of iteration {self.saved_step:,}, is in {self.out}"
 
     def _progress_bar(self, epoch: int):
         """Over the whole run, so that the time left is the run's."""

@@ -1,8 +1,11 @@
 """Settings: what a run is told, and what of it may differ where the run is resumed."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import ClassVar, Self
+
+NAME = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,29 @@ class Settings:
     def to_json(self) -> str:
         """All settings as JSON text."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def saved(cls, out: Path) -> dict | None:
+        """What a run has left in config.json of directory `out`; None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold the settings of such a run.
+        """
+        try:
+            found = json.loads((out / NAME).read_text())
+            if not isinstance(found, dict):
+                raise ValueError("it holds no settings by name")
+            if unknown := sorted(found.keys() - {field.name for field in fields(cls)}):
+                raise ValueError(f"a {cls.trained} has no setting {', '.join(unknown)}")
+        except FileNotFoundError:
+            return None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{out / NAME}: not the settings of a training run ({error})"
+            ) from None
+        return found
 
     def differences(self, earlier: dict) -> list[str]:
         """The settings in which a run that is to be resumed was started differently."""

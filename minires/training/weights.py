@@ -1,25 +1,15 @@
 """Arrays and text in safetensors files, written atomically."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from minires.data.normalization import Normalization
+from minires.training.directory import write_atomically
 
 
 class WeightsError(ValueError):
     """A weight file that is missing, damaged or of another kind; the message says which."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a reader, or a crash, never sees half of it."""
-    partial = path.with_name(f".{path.name}.part")  # one name: what a crash leaves is reused
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

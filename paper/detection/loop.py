@@ -161,7 +161,7 @@ class DetectionTrainer(Run):
         if not all(map(math.isfinite, losses)):
             raise Diverged(
                 f"the detector's losses are {losses} at iteration {self.step}: training has "
-                f"diverged; try a smaller lr. The last checkpoint is in {self.out}"
+                f"diverged; try a smaller lr. {self.last_checkpoint()}"
             )
         return losses
 

@@ -97,6 +97,11 @@ def storage() -> np.dtype:
     return cuda.storage() if get(current()).half_storage else np.dtype(np.float32)
 
 
+def is_half(dtype) -> bool:
+    """Whether a dtype is one of half length, float16 or bfloat16: storage, not to compute with."""
+    return dtype.itemsize == 2 and dtype.name in cuda.HALF.values()
+
+
 def kernel(op: str, name: str | None = None) -> ModuleType:
     """The module that computes operation `op` on the backend `name`, by default the current one.
 

@@ -8,7 +8,6 @@ from math import prod
 import numpy as np
 
 from minires import backend
-from minires.cuda import HALF
 from minires.tensor import Tensor, as_tensor
 
 
@@ -18,7 +17,7 @@ def floats(op: str, **tensors) -> tuple[Tensor, ...]:
     first_name, first = next(iter(inputs.items()))
     for name, tensor in inputs.items():
         if tensor.dtype not in (np.float32, np.float64):
-            half = tensor.dtype.name in HALF.values()
+            half = backend.is_half(tensor.dtype)
             raise TypeError(
                 f"{op}: {name} must be float32 or float64, but is {tensor.dtype}"
                 + " (half storage is for the fused operations and global_avg_pool2d)" * half
@@ -33,7 +32,7 @@ def floats(op: str, **tensors) -> tuple[Tensor, ...]:
 def stored(op: str, x, **parameters) -> tuple[Tensor, ...]:
     """x, which may be of half length, and its parameters: float32 then, else of the dtype of x."""
     x = as_tensor(x)
-    if x.dtype.name not in HALF.values():
+    if not backend.is_half(x.dtype):
         return floats(op, x=x, **parameters)
     tensors = floats(op, **parameters) if parameters else ()
     if tensors and tensors[0].dtype != np.float32:

@@ -9,8 +9,40 @@ See docs/decisions/autodiff.md, "PyTorch's names".
 import numpy as np
 
 from minires import backend, checks
+from minires.activations import elu as elu
+from minires.activations import gelu as gelu
+from minires.activations import hardsigmoid as hardsigmoid
+from minires.activations import hardswish as hardswish
+from minires.activations import hardtanh as hardtanh
+from minires.activations import leaky_relu as leaky_relu
+from minires.activations import logsigmoid as logsigmoid
+from minires.activations import mish as mish
+from minires.activations import prelu as prelu
+from minires.activations import relu6 as relu6
+from minires.activations import selu as selu
+from minires.activations import sigmoid as sigmoid
+from minires.activations import silu as silu
+from minires.activations import softplus as softplus
+from minires.activations import softsign as softsign
+from minires.activations import tanh as tanh
+from minires.activations import tanhshrink as tanhshrink
+from minires.arguments import real
 from minires.function import Function
 from minires.kernels.arrays import output_size
+from minires.losses import binary_cross_entropy as binary_cross_entropy
+from minires.losses import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+)
+from minires.losses import huber_loss as huber_loss
+from minires.losses import kl_div as kl_div
+from minires.losses import l1_loss as l1_loss
+from minires.losses import mse_loss as mse_loss
+from minires.losses import nll_loss, reduced, soft_cross_entropy
+from minires.losses import smooth_l1_loss as smooth_l1_loss
+from minires.shaping import pad as pad
+from minires.statistics import log_softmax
+from minires.statistics import one_hot as one_hot
+from minires.statistics import softmax as softmax
 from minires.tensor import Tensor, as_tensor
 
 
@@ -360,25 +392,43 @@ def shortcut(x, stride: int, channels: int) -> Tensor:
     return Function("shortcut", stride=stride, channels=channels)(x)
 
 
-def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits,
+    labels,
+    label_smoothing: float = 0.0,
+    *,
+    weight=None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
     """Softmax cross-entropy, the mean over the batch.
 
     Parameters
     ----------
     logits : Tensor (N, K), float32 or float64
-    labels : integer array or Tensor (N,)
-        Class indices, 0 to K - 1.
+        Or (N, ..., K): classes lie along the last axis.
+    labels : integer array or Tensor (N,) or (N, ...)
+        Class indices, 0 to K - 1. Or probabilities of the classes, of the shape of logits.
     label_smoothing : float in [0, 1]
         Share of the target that is spread evenly over all K classes (Szegedy et al. 2016).
+    weight : array (K,), optional
+        A factor for the losses of each class; the mean is weighted, too.
+    ignore_index : int
+        A label that counts for nothing.
+    reduction : str
+        "mean", "sum", or "none" for the losses one by one.
 
     Returns
     -------
     Tensor ()
-        The loss, a single number.
+        The loss, a single number; (N, ...) without reduction.
     """
     (logits,) = checks.floats("cross_entropy", logits=logits)
+    smoothing = real("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
     labels = labels.data if isinstance(labels, Tensor) else backend.asarray(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    if logits.ndim and labels.shape == logits.shape and labels.dtype.kind == "f":
+        return soft_cross_entropy(logits, labels, weight, reduction, smoothing)
+    if logits.ndim < 2 or labels.shape != logits.shape[:-1]:
         raise ValueError(
             f"cross_entropy: logits must be (N,K) and labels (N,), but are {logits.shape} and "
             f"{labels.shape}"
@@ -387,17 +437,35 @@ def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> Tensor:
         raise TypeError(
             f"cross_entropy: labels must be integers (class indices), but are {labels.dtype}"
         )
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is 0 to 1, but is {label_smoothing}")
-    if len(labels) == 0:
+    if labels.size == 0 and reduction == "mean":
         raise ValueError("cross_entropy: the batch is empty, its mean loss is not defined")
     # Reading labels back from a GPU would stop it at every step; those of a Dataset are checked.
-    if isinstance(labels, np.ndarray) and not (
-        0 <= labels.min() and labels.max() < logits.shape[1]
-    ):
+    on_host = isinstance(labels, np.ndarray)
+    ignored = on_host and bool((labels == ignore_index).any())
+    if weight is not None or reduction != "mean" or ignored or logits.ndim != 2:
+        return _cross_entropy(logits, labels, weight, ignore_index, reduction, smoothing)
+    if on_host and not (0 <= labels.min() and labels.max() < logits.shape[1]):
         wrong = labels[(labels < 0) | (labels >= logits.shape[1])][0]
         raise ValueError(
             f"cross_entropy: label {wrong} is out of range for {logits.shape[1]} classes "
             f"(0 to {logits.shape[1] - 1})"
         )
-    return Function("cross_entropy", labels=labels, label_smoothing=float(label_smoothing))(logits)
+    return Function("cross_entropy", labels=labels, label_smoothing=smoothing)(logits)
+
+
+def _cross_entropy(logits, labels, weight, ignore_index, reduction, smoothing) -> Tensor:
+    """With what the kernel does not know, by log_softmax; the formula is PyTorch's."""
+    log_p = log_softmax(logits, -1)
+    loss = nll_loss(log_p, labels, weight, ignore_index, reduction)
+    if smoothing == 0:
+        return loss
+    counted = labels != ignore_index
+    factors = np.ones(logits.shape[-1]) if weight is None else np.asarray(weight)
+    factors = backend.asarray(factors, logits.dtype)
+    spread = -(log_p * Tensor(factors)).sum(-1) * Tensor(counted.astype(logits.dtype))
+    if reduction == "mean":
+        share = factors[labels * counted] * counted
+        spread = spread.sum() / Tensor(share).sum()
+    else:
+        spread = reduced("cross_entropy", spread, reduction)
+    return (1 - smoothing) * loss + smoothing / logits.shape[-1] * spread

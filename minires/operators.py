@@ -1,7 +1,12 @@
 """What stands behind a Tensor's operators: operands of any kind in, Functions applied, Tensors out.
 
-Operands may be numbers, lists, arrays and Tensors; integers beside floats become floats; shapes
-must broadcast. Everything here ends in a Function, so `backward` needs to know none of it.
+Operands may be numbers, lists, arrays and Tensors; shapes must broadcast. Everything here ends in a
+Function, so `backward` needs to know none of it.
+
+Which dtype comes out follows PyTorch. There are three kinds: bool, integer, floating. The highest
+kind decides, and within it the longest dtype of a tensor with axes; a tensor without axes, and a
+bare number, has a say only if its kind is higher. Numbers of half length (float16, bfloat16) are
+computed with as float32, and the result is rounded once.
 """
 
 import numpy as np
@@ -35,23 +40,66 @@ class Transpose(Function):
         return (dy.transpose(inverse),)
 
 
+class Cast(Function):
+    """The same numbers in another dtype; the gradient comes back in the dtype of the input."""
+
+    def forward(self, x):
+        return backend.converted(x, self.options["dtype"])
+
+    def backward(self, dy):
+        return (backend.converted(dy, self.inputs[0][1]),)
+
+
+def cast(x, dtype):
+    """x in another dtype: x itself if it has that one, else by a recorded Function."""
+    if x.dtype == dtype:
+        return x
+    if x.requires_grad:
+        if not is_floating(np.dtype(dtype)):
+            raise TypeError(
+                f"a tensor that requires a gradient cannot become {np.dtype(dtype)}: a small "
+                f"change of an integer has no meaning; detach() it first"
+            )
+        return Cast(dtype=dtype)(x)
+    return Function.Tensor(backend.converted(x.data, dtype))
+
+
 def binary(kind: str, a, b):
     """a and b combined element by element, with broadcasting: add, sub, mul, div or pow."""
-    a, b = _operands(kind, a, b)
-    if a.dtype.kind != "f" and kind in ("div", "pow"):
+    a, b = operands(kind, a, b)
+    if kind == "div" and not is_floating(a.dtype):
         a, b = floating(a), floating(b)
-    return Function("add")(a, b) if kind == "add" else Function("binary", kind=kind)(a, b)
+    if kind == "pow" and a.dtype.kind in "iub" and b.size and b.data.min() < 0:
+        raise ValueError(
+            f"pow: an integer to a negative power is no integer; make the base ({a.dtype}) a float"
+        )
+    compute = Function("add") if kind == "add" else Function("binary", kind=kind)
+    return widened(compute, a, b)
+
+
+def widened(compute, *inputs):
+    """A Function of inputs of one dtype: of half length, it is computed with float32 numbers."""
+    dtype = inputs[0].dtype
+    if not backend.is_half(dtype):
+        return compute(*inputs)
+    return cast(compute(*(cast(x, np.float32) for x in inputs)), dtype)
 
 
 def unary(kind: str, x):
-    """A function of every element of x: neg, abs, exp, log, tanh, sigmoid or sqrt."""
-    return Function("unary", kind=kind)(x if kind in ("neg", "abs") else floating(x))
+    """A function of every element of x, by its name in `kernels/unary`."""
+    if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round"):
+        return x
+    x = x if kind in ("neg", "abs", "sign") else floating(x)
+    return widened(Function("unary", kind=kind), x)
 
 
 def reduce(kind: str, x, axis, keepdims: bool):
     """sum, mean or max of x over `axis`, an int, a tuple of ints, or None for all axes."""
-    x = floating(x) if kind == "mean" else x
-    return Function("reduce", axis=_axes(x, axis), keepdims=keepdims, kind=kind)(x)
+    if kind == "mean":
+        x = floating(x)
+    elif kind == "sum" and x.dtype.kind in "iub" and x.dtype != np.uint64:
+        x = cast(x, np.int64)
+    return widened(Function("reduce", axis=_axes(x, axis), keepdims=keepdims, kind=kind), x)
 
 
 def reshape(x, shape: tuple):
@@ -74,13 +122,12 @@ def index(x, key):
     parts = key if isinstance(key, tuple) else (key,)
     are_arrays = (Function.Tensor, list, np.ndarray)
     parts = tuple(as_data(part) if isinstance(part, are_arrays) else part for part in parts)
-    return Function("index", key=parts)(x)
+    return widened(Function("index", key=parts), x)
 
 
 def matmul(a, b):
     """Matrix product of the last two axes; a vector takes part as a row or a column."""
-    a = a if isinstance(a, Function.Tensor) else _like(a, b)
-    b = b if isinstance(b, Function.Tensor) else _like(b, a)
+    a, b = (_tensor(x, other) for x, other in ((a, b), (b, a)))
     if a.dtype != b.dtype:
         raise TypeError(f"matmul: the operands are {a.dtype} and {b.dtype}; convert one of them")
     rows = a.reshape(1, -1) if a.ndim == 1 else a
@@ -94,7 +141,7 @@ def matmul(a, b):
             f"matmul: {a.shape} @ {b.shape}: the last axis of the first operand must be as long as "
             f"the second-last of the second, and the axes before them must broadcast"
         ) from None
-    product = Function("matmul")(rows, columns)
+    product = widened(Function("matmul"), rows, columns)
     if a.ndim > 1 and b.ndim > 1:
         return product
     shape = (
@@ -111,7 +158,7 @@ def as_data(value, python_dtype=np.float32):
     """
     if isinstance(value, Function.Tensor):
         return value.data
-    array = value if backend.is_array(value) else backend.asarray(value)
+    array = _plain(value) if backend.is_array(value) else backend.asarray(value)
     if array.dtype.kind not in "iub" and not is_floating(array.dtype):
         raise TypeError(f"a Tensor holds numbers, but got {array.dtype} data: {str(value)[:60]!r}")
     if array.dtype.kind == "f" and not hasattr(value, "dtype"):
@@ -119,21 +166,34 @@ def as_data(value, python_dtype=np.float32):
     return array
 
 
+def _plain(array):
+    """An array whose arithmetic is its own (np.matrix, a masked array) as an ordinary one."""
+    if type(array) is np.ndarray or not isinstance(array, np.ndarray):
+        return array
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise TypeError(
+            "a Tensor has no mask, but this masked array hides some of its numbers; fill them, for "
+            "example with array.filled(0)"
+        )
+    return np.asarray(array)
+
+
 def is_floating(dtype) -> bool:
     """Whether numbers of this dtype have a gradient: float16, float32, float64 or bfloat16."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"  # which NumPy itself does not know
+    return dtype.kind == "f" or backend.is_half(dtype)
 
 
 def floating(x):
     """Integers as float32: the functions of analysis do not stay in the integers."""
-    return x if x.dtype.kind == "f" else Function.Tensor(backend.converted(x.data, np.float32))
+    return x if is_floating(x.dtype) else cast(x, np.float32)
 
 
-def _operands(name: str, a, b) -> tuple:
-    """Both operands as Tensors, floating if one of them is; their shapes must broadcast."""
-    a = a if isinstance(a, Function.Tensor) else _like(a, b)
-    b = b if isinstance(b, Function.Tensor) else _like(b, a)
-    a, b = _like(a, b), _like(b, a)
+def operands(name: str, a, b) -> tuple:
+    """Both operands as Tensors of one dtype; their shapes must broadcast."""
+    a, b = (_tensor(x, other) for x, other in ((a, b), (b, a)))
+    if a.dtype != b.dtype:
+        dtype = _common(a, b)
+        a, b = cast(a, dtype), cast(b, dtype)
     try:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -144,17 +204,36 @@ def _operands(name: str, a, b) -> tuple:
     return a, b
 
 
-def _like(value, model):
-    """`value` beside the Tensor `model`: integers, bare numbers and lists take a float's dtype."""
+def _tensor(value, other):
+    """An operand as a Tensor; what has no dtype of its own takes that of the `other` operand."""
     if isinstance(value, Function.Tensor):
-        data, bare = value.data, False
-    else:
-        bare = isinstance(value, list | tuple) or np.ndim(value) == 0
-        data = as_data(value, model.dtype if model.dtype.kind == "f" else np.float32)
-    if model.dtype.kind == "f" and (bare or data.dtype.kind != "f"):
-        convert = data.astype if bare else lambda dtype: backend.converted(data, dtype)
-        return Function.Tensor(convert(model.dtype))
-    return value if isinstance(value, Function.Tensor) else Function.Tensor(data)
+        return value
+    model = None if hasattr(value, "dtype") else getattr(other, "dtype", None)
+    takes_model = model is not None and is_floating(model)
+    data = as_data(value, model if takes_model else np.float32)
+    if model is not None and model.kind in "iu" and data.dtype.kind in "iu":
+        limits = np.iinfo(model)
+        if data.size and not (limits.min <= data.min() and data.max() <= limits.max):
+            raise ValueError(
+                f"{value} does not fit into {model}, the dtype of the other operand; convert that "
+                f"with astype(np.int64)"
+            )
+        takes_model = True
+    return Function.Tensor(data.astype(model) if takes_model else data)
+
+
+def _common(a, b) -> np.dtype:
+    """The dtype that two Tensors are computed in; see the top of this file."""
+    ranks = [2 if is_floating(x.dtype) else int(x.dtype.kind in "iu") for x in (a, b)]
+    if ranks[0] != ranks[1]:
+        return (a if ranks[0] > ranks[1] else b).dtype
+    if (a.ndim == 0) != (b.ndim == 0):
+        return (b if a.ndim == 0 else a).dtype
+    if ranks[0] == 2 and (backend.is_half(a.dtype) or backend.is_half(b.dtype)):
+        longer = max(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+        return longer if longer.itemsize > 2 else np.dtype(np.float32)
+    dtype = np.promote_types(a.dtype, b.dtype)
+    return dtype if ranks[0] == 2 or dtype.kind in "iub" else np.dtype(np.int64)
 
 
 def _unpacked(numbers: tuple) -> tuple[int, ...]:

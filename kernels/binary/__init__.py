@@ -7,7 +7,8 @@
     pow     a^b        dc b a^(b-1)        dc c log(a)
 
 each summed down to its operand's shape (see `add`). The gradient of pow to b needs a > 0; where
-a = 0 it is taken as 0, the limit for b > 0.
+a = 0 and b >= 0 it is taken as 0, the limit for b > 0. Where b = 0 the gradient to a is 0, whatever
+a is: a^0 = 1 everywhere, at infinity and NaN, too. All as in PyTorch.
 
 forward(a, b, kind) -> (c, saved)
     saved = (a.shape, b.shape, a, b, c, kind), of the arrays only those that the table names

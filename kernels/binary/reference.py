@@ -34,7 +34,9 @@ def _left(dc, a, b, kind):
         return dc * b
     if kind == "div":
         return dc / b
-    return dc * (b * a ** array_module(a).where(b == 0, 1, b - 1))  # b = 0: 0, not 0 * inf at a = 0
+    where = array_module(a).where
+    slope = b * a ** where(b == 0, 1, b - 1)
+    return dc * where(b == 0, 0, slope)  # also at a = 0 or infinite, where 0 * inf would be NaN
 
 
 def _right(dc, a, b, c, kind):
@@ -45,4 +47,5 @@ def _right(dc, a, b, c, kind):
     if kind == "div":
         return -dc * c / b
     xp = array_module(a)
-    return dc * c * xp.log(xp.where(a == 0, 1, a))
+    flat = (a == 0) & (b >= 0)
+    return dc * xp.where(flat, 0, c * xp.log(xp.where(flat, 1, a)))

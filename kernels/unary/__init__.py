@@ -1,15 +1,24 @@
 """Functions of one array, element by element.
 
-    kind       y =               dx =
-    neg        -x                -dy
-    exp        e^x               dy y
-    log        natural log x     dy / x
-    tanh       tanh x            dy (1 - y^2)
-    sigmoid    1 / (1 + e^-x)    dy y (1 - y)
-    sqrt       sqrt x            dy / (2 y)
-    abs        |x|               dy sign(x), 0 at the kink x = 0
+    kind       y =                      dx =
+    neg        -x                       -dy
+    abs        |x|                      dy sign(x), 0 at the kink x = 0
+    exp        e^x                      dy y
+    expm1      e^x - 1                  dy e^x
+    log        natural log x            dy / x
+    log1p      log(1 + x)               dy / (1 + x)
+    sqrt       sqrt x                   dy / (2 y)
+    sin        sin x                    dy cos x
+    cos        cos x                    -dy sin x
+    tanh       tanh x                   dy 4 z / (1 + z)^2, z = e^(-2 |x|)
+    sigmoid    1 / (1 + e^-x)           dy z / (1 + z)^2, z = e^-|x|
+    erf        the error function       dy 2 e^(-x^2) / sqrt(pi)
+    floor, ceil, round, sign            0: they are constant but for their jumps
 
-forward(x, kind) -> (y, saved);  saved = (x or y, kind): x for log and abs, y where the derivative
-is written with y, None for neg
+The derivatives of tanh and sigmoid are 1 - y^2 and y (1 - y). Those would be 0 where y rounds to 1;
+written with z they keep all their digits, as y itself does.
+
+forward(x, kind) -> (y, saved);  saved = (x or y, kind): y where the derivative is written with y,
+    None where it needs neither
 backward(dy, saved, needs) -> (dx,)
 """

@@ -1,37 +1,58 @@
 """One-operand functions in array code."""
 
+import numpy as np
+
 from minires.kernels.arrays import array_module
+from minires.kernels.unary.erf import erf
+
+WITHOUT_X = ("neg", "floor", "ceil", "round", "sign")
+WITH_Y = ("exp", "sqrt")
 
 
 def forward(x, kind):
     """y = kind(x)."""
     xp = array_module(x)
     if kind == "neg":
-        return -x, (None, kind)
-    if kind == "log":
-        return xp.log(x), (x, kind)
-    if kind == "abs":
-        return xp.abs(x), (x, kind)
-    if kind == "sigmoid":
-        y = 0.5 * (1 + xp.tanh(0.5 * x))  # the same function; e^-x would overflow for large -x
+        y = -x
+    elif kind == "sigmoid":
+        z = xp.exp(-xp.abs(x))  # e^-x would overflow for large -x
+        y = xp.where(x >= 0, 1, z) / (1 + z)
+    elif kind == "erf":
+        y = erf(x)
     else:
-        y = {"exp": xp.exp, "tanh": xp.tanh, "sqrt": xp.sqrt}[kind](x)
-    return y, (y, kind)
+        y = getattr(xp, kind)(x)
+    return y, (None if kind in WITHOUT_X else y if kind in WITH_Y else x, kind)
 
 
 def backward(dy, saved, needs=(True,)):
     """dx by the table in `__init__.py`."""
     value, kind = saved
+    return (_derivative_times(dy, value, kind),)
+
+
+def _derivative_times(dy, value, kind):
+    xp = array_module(dy)
     if kind == "neg":
-        return (-dy,)
+        return -dy
+    if kind in WITHOUT_X:
+        return xp.zeros_like(dy)
+    if kind == "abs":
+        return dy * xp.sign(value)
     if kind == "exp":
-        return (dy * value,)
+        return dy * value
+    if kind == "expm1":
+        return dy * xp.exp(value)
     if kind == "log":
-        return (dy / value,)
-    if kind == "tanh":
-        return (dy * (1 - value * value),)
-    if kind == "sigmoid":
-        return (dy * value * (1 - value),)
+        return dy / value
+    if kind == "log1p":
+        return dy / (1 + value)
     if kind == "sqrt":
-        return (dy / (2 * value),)
-    return (dy * array_module(dy).sign(value),)
+        return dy / (2 * value)
+    if kind == "sin":
+        return dy * xp.cos(value)
+    if kind == "cos":
+        return -dy * xp.sin(value)
+    if kind == "erf":
+        return dy * (xp.exp(-value * value) * dy.dtype.type(2 / np.sqrt(np.pi)))
+    z = xp.exp((-2 if kind == "tanh" else -1) * xp.abs(value))
+    return dy * ((4 if kind == "tanh" else 1) * z / (1 + z) ** 2)

@@ -11,6 +11,8 @@ from cases import CASES
 from operation_checks import check_adam, check_augment, check_sgd
 from planting import fails, plant
 
+from minires.rooms import ROOMS
+
 BUGS = [  # operation, what is right, what is planted, what that means
     ("batch_norm", "dx -= dbeta / m\n", "pass\n", "batch norm's mean term dropped"),
     ("batch_norm", "du - x_hat * (dgamma / m)", "du.copy()", "batch norm's variance term dropped"),
@@ -76,6 +78,29 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "one of two residual gradients dropped",
     ),
     ("relu", "y > 0", "y >= 0", "gradient where the ReLU is closed"),
+    ("concatenate", "start, start + length", "start, start + length - 1", "a part too short"),
+    ("concatenate", "initial=0", "initial=1", "parts moved by one"),
+    (
+        "where",
+        "where(condition, zero, dy)",
+        "where(condition, zero, dy * 2)",
+        "b's gradient doubled",
+    ),
+    ("where", "unbroadcast(where(condition, dy, zero), a_shape)", "dy", "a's gradient everywhere"),
+    ("softmax", "(dy * y).sum(axis=axis, keepdims=True)", "0", "the sum left out"),
+    ("softmax", "xp.exp(y) * dy.sum(", "y * dy.sum(", "y in place of the probabilities"),
+    ("softmax", "dy * xp.exp(x - y)", "dy * xp.exp(x)", "not divided by the sum"),
+    ("pad", "slice(b, b + n)", "slice(0, n)", "the border at one side only"),
+    ("cumsum", "flip(dy, axis).cumsum", "dy.cumsum", "summed from the beginning"),
+    ("prod", "before * behind", "before", "what lies behind left out"),
+    ("prod", "transpose(inverse)", "transpose(order)", "axes put back in the wrong order"),
+    ("normalize", "dy - mean - y", "dy - y", "mean term left out"),
+    ("normalize", "- y * along_y", "", "variance term left out"),
+    ("einsum", "else 1 for letter in once", "else 1 for letter in once[::-1]", "axes exchanged"),
+    ("einsum", "xp.zeros(x.shape", "xp.ones(x.shape", "not zero beside the diagonal"),
+    ("unary", "(4 if kind", "(2 if kind", "tanh's derivative halved"),
+    ("unary", "dy * xp.cos(value)", "dy * value", "sine's derivative wrong"),
+    ("unary", "xp.exp(-value * value)", "xp.exp(value)", "erf's derivative wrong"),
     (
         "add",
         "unbroadcast(dc, shape) for shape in saved",
@@ -102,7 +127,6 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "where(b == 0, 1, b)",
         "exponent of a power's derivative",
     ),
-    ("unary", "1 - value * value", "1 - value", "derivative of tanh"),
     ("unary", "dy / (2 * value)", "dy / value", "derivative of the root"),
     (
         "matmul",
@@ -182,8 +206,10 @@ def test_the_engine_planted_unchanged_passes(tmp_path):
 def run_the_engines_tests(folder: Path, right: str, wrong: str) -> tuple[int, str]:
     """Run them in a copy of the project with `right` replaced by `wrong` in function.py."""
     root = Path(__file__).parents[2]
-    for part, place in (("minires", ""), ("tests", ""), ("kernels", "minires")):
-        shutil.copytree(root / part, folder / place / part, copy_function=shutil.copyfile)
+    for part, place in (("minires", ""), ("tests", ""), *((room, "minires") for room in ROOMS)):
+        ignored = shutil.ignore_patterns("results")
+        copy = {"copy_function": shutil.copyfile, "ignore": ignored}
+        shutil.copytree(root / part, folder / place / part, **copy)
     engine = folder / "minires" / "function.py"
     source = engine.read_text()
     assert right in source, f"minires/function.py no longer contains {right!r}"

@@ -5,6 +5,7 @@ Batch of one, odd sizes, a stride that leaves a remainder, 1x1 and 5x5 kernels, 
 and padding, one channel, inputs used twice. Inputs lie away from kinks and ties.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 import torch_operations as T
 
+import minires as mr
 from minires import backend
 from minires import functional as F
+from minires.function import Function
 
 
 def marks(entry: backend.Backend) -> tuple:
@@ -327,6 +330,15 @@ def _arithmetic():
         "sigmoid": (lambda x: x.sigmoid(), normal, lambda x: 1 / (1 + np.exp(-x))),
         "sqrt": (lambda x: x.sqrt(), positive, np.sqrt),
         "abs": (lambda x: x.abs(), away_from_zero, np.abs),
+        "sin": (lambda x: x.sin(), normal, np.sin),
+        "cos": (lambda x: x.cos(), normal, np.cos),
+        "expm1": (lambda x: x.expm1(), normal, np.expm1),
+        "log1p": (lambda x: x.log1p(), positive, np.log1p),
+        "erf": (lambda x: x.erf(), normal, np.vectorize(math.erf)),
+        "floor": (lambda x: x.floor(), normal, np.floor),
+        "ceil": (lambda x: x.ceil(), normal, np.ceil),
+        "round": (lambda x: x.round(), normal, np.round),
+        "sign": (lambda x: x.sign(), away_from_zero, np.sign),
     }
     for kind, (fn, inputs, definition) in one.items():
         yield Case(kind, "unary", fn, inputs((3, 4)), definition, fn)
@@ -366,6 +378,109 @@ def _matrices():
         yield Case(f"index-{i}", "index", fn, normal((3, 4)), fn, fn)
 
 
+def _joined():
+    """Joining, choosing, borders, cumulative sums and products, named axes."""
+    for axis, shapes in (
+        (0, [(2, 3), (1, 3)]),
+        (1, [(2, 1, 2), (2, 3, 2), (2, 2, 2)]),
+        (-1, [(3,)]),
+    ):
+        yield Case(
+            f"concatenate-{shapes}-axis{axis}",
+            "concatenate",
+            lambda *x, a=axis: mr.cat(x, a),
+            normal(*shapes),
+            lambda *x, a=axis: np.concatenate(x, a),
+            lambda *x, a=axis: T.torch.cat(x, a),
+        )
+    yield Case("concatenate-shared", "concatenate", lambda x: mr.cat([x, x], 1), normal((2, 3)))
+    condition = np.arange(12).reshape(3, 4) % 5 < 2
+    for a, b in ((3, 4), (3, 4)), ((4,), (3, 1)), ((2, 3, 4), ()):
+        yield Case(
+            f"where-{a}-{b}",
+            "where",
+            lambda a, b: mr.where(condition, a, b),
+            normal(a, b),
+            lambda a, b: np.where(condition, a, b),
+            lambda a, b: T.torch.where(T.torch.tensor(condition), a, b),
+        )
+    for widths in ((1, 2), (0, 1, 2, 0)):
+        pairs = [(0, 0)] * (3 - len(widths) // 2)
+        pairs += [(widths[i], widths[i + 1]) for i in range(0, len(widths), 2)][::-1]
+        yield Case(
+            f"pad-{widths}",
+            "pad",
+            lambda x, w=widths: F.pad(x, w, 2.5),
+            normal((2, 3, 4)),
+            lambda x, p=pairs: np.pad(x, p, constant_values=2.5),
+            lambda x, w=widths: T.TF.pad(x, w, value=2.5),
+        )
+    for axis in (0, 1, -1):
+        yield Case(
+            f"cumsum-{axis}",
+            "cumsum",
+            lambda x, a=axis: x.cumsum(a),
+            normal((2, 3, 4)),
+            lambda x, a=axis: np.cumsum(x, a),
+            lambda x, a=axis: x.cumsum(a),
+        )
+    for axis in (None, 0, 1, (0, 2)):
+        yield Case(
+            f"prod-{axis}",
+            "prod",
+            lambda x, a=axis: x.prod(a),
+            away_from_zero((2, 3, 4)),
+            lambda x, a=axis: np.prod(x, a),
+            None
+            if isinstance(axis, tuple)
+            else lambda x, a=axis: x.prod() if a is None else x.prod(a),
+        )
+    zero = np.array([[1.0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]])
+    fn = lambda x: (x * zero.astype(x.dtype)).prod(1)  # noqa: E731
+    torch = lambda x: (x * T.torch.tensor(zero, dtype=x.dtype)).prod(1)  # noqa: E731
+    yield Case("prod-zeros", "prod", fn, away_from_zero((3, 4)), fn, torch)
+    for equation, *shapes in (
+        ("ij,jk->ik", (2, 3), (3, 4)),
+        ("bij,bjk,kl->bil", (2, 3, 4), (2, 4, 5), (5, 2)),
+        ("ii->i", (3, 3)),
+        ("ij->j", (2, 3)),
+        ("iij,j->", (2, 2, 3), (3,)),
+        ("...ij,...kj->...ik", (4, 2, 3), (5, 3)),
+        ("i,j->ij", (2,), (3,)),
+    ):
+        yield Case(
+            f"einsum-{equation}",
+            "einsum",
+            lambda *x, e=equation: mr.einsum(e, *x),
+            normal(*shapes),
+            lambda *x, e=equation: np.einsum(e, *x),
+            lambda *x, e=equation: T.torch.einsum(e, *x),
+        )
+
+
+def _softmaxes():
+    for axis in (0, 1, -1):
+        for kind in ("softmax", "log_softmax", "logsumexp"):
+            yield Case(
+                f"{kind}-{axis}",
+                "softmax",
+                lambda x, k=kind, a=axis: getattr(x, k)(a),
+                normal((2, 3, 4)),
+                lambda x, k=kind, a=axis: getattr(D, k)(x, a),
+                lambda x, k=kind, a=axis: getattr(x, k)(a),
+            )
+    for axes in ((1,), (0, 2), (1, 2)):
+        how = {"axis": axes, "eps": 1e-3}
+        yield Case(
+            f"normalize-{axes}",
+            "normalize",
+            lambda x, h=how: Function("normalize", **h)(x),
+            normal((3, 4, 5)),
+            lambda x, a=axes: D.normalize(x, a, 1e-3),
+            lambda x, a=axes: T.normalize(x, a, 1e-3),
+        )
+
+
 CASES = [
     case
     for family in (
@@ -378,6 +493,8 @@ CASES = [
         _arithmetic,
         _reductions,
         _matrices,
+        _joined,
+        _softmaxes,
     )
     for case in family()
 ]

@@ -94,3 +94,20 @@ def option_a(x, stride, channels):
     for p, q in itertools.product(range(y.shape[1]), range(y.shape[2])):
         y[:, p, q, (channels - c) // 2 :][:, :c] = x[:, p * stride, q * stride]
     return y
+
+
+def softmax(x, axis):
+    return np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True)
+
+
+def log_softmax(x, axis):
+    return np.log(softmax(x, axis))
+
+
+def logsumexp(x, axis):
+    return np.log(np.exp(x).sum(axis=axis))
+
+
+def normalize(x, axis, eps):
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return centred / np.sqrt(x.var(axis=axis, keepdims=True) + eps)

@@ -60,3 +60,8 @@ def cross_entropy(z, labels, label_smoothing):
 def option_a(x, stride, channels):
     low = (channels - x.shape[3]) // 2
     return TF.pad(x[:, ::stride, ::stride], (low, channels - x.shape[3] - low))
+
+
+def normalize(x, axis, eps):
+    var = x.var(dim=axis, keepdim=True, correction=0)
+    return (x - x.mean(dim=axis, keepdim=True)) / (var + eps).sqrt()

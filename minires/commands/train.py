@@ -10,6 +10,7 @@ from minires.commands.options import DEFAULTS, common_options, option
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.training import Config, Trainer, checkpoint, directory
 from minires.training.config import OPTIMIZERS
+from minires.training.nonfinite import ON_NAN
 
 
 def train(resume: bool, download: bool, **settings) -> None:
@@ -54,6 +55,7 @@ def train(resume: bool, download: bool, **settings) -> None:
     print(
         f"done: test accuracy {100 * last['test_acc']:.2f} % on {config.dataset} "
         f"after {last['step']:,} iterations (best {100 * trainer.best:.2f} %)"
+        + (f"; {trainer.skipped:,} steps were left out" if trainer.skipped else "")
     )
 
 
@@ -119,6 +121,12 @@ def add(commands) -> None:
     option(p, "--label-smoothing", float, "share of the target spread over all classes")
     p.add_argument("--no-augment", dest="augment", action="store_false", help="no crops and flips")
     option(p, "--normalization", str, "", choices=NORMALIZATIONS)
+    option(p, "--on-nan", str, "end the run at a NaN, or leave the step out", choices=ON_NAN)
+    p.add_argument(
+        "--detect-anomaly",
+        action="store_true",
+        help="look at every result, and name the first operation that makes a NaN (slower)",
+    )
     option(p, "--checkpoint-every", int, "iterations; also at the end of each epoch")
     p.add_argument(
         "--graph",

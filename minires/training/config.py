@@ -10,6 +10,7 @@ from typing import Any
 from minires import data, extensions, models, optim
 from minires.cuda import HALF
 from minires.nn import Module
+from minires.training.nonfinite import ON_NAN
 from minires.training.settings import Settings
 
 PAPER_STEPS = 64_000  # He et al. 2015, section 4.2
@@ -45,7 +46,7 @@ class Config(Settings):
 
     trained = "classifier"
     chosen = ("dataset", "backend")
-    may_change = ("data_dir", "out", "checkpoint_every", "graph", "recompute", "imports")
+    may_change = ("data_dir", "graph", "recompute", "imports", *Settings.may_change)
 
     model: str = "resnet20"
     shortcut: str | None = None
@@ -95,12 +96,19 @@ class Config(Settings):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must not be negative, but is {value}")
+        if self.on_nan not in ON_NAN:
+            raise ValueError(f"on_nan is {' or '.join(ON_NAN)}, but is {self.on_nan!r}")
         if not 0 <= self.label_smoothing <= 1:
             raise ValueError(f"label_smoothing is 0 to 1, but is {self.label_smoothing}")
         if self.graph and self.clip_grad_norm is not None:
             raise ValueError(
                 "--graph and --clip-grad-norm exclude each other: the norm of the gradients is "
                 "read on the host, for which a graph does not stop"
+            )
+        if self.graph and (self.on_nan == "skip" or self.detect_anomaly):
+            raise ValueError(
+                "--graph excludes --on-nan skip and --detect-anomaly: each step would be looked at "
+                "on the host, for which a graph does not stop"
             )
         if self.precision in HALF and self.shortcut in ("B", "C"):
             raise ValueError(

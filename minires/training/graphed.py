@@ -76,5 +76,6 @@ def is_graphed(config: Config) -> bool:
         )
     if config.graph is None:  # the emulator gains nothing by it
         pays = entry.graphs and entry.on_gpu
-        return pays and config.clip_grad_norm is None and not config.recompute
+        looked_at = config.clip_grad_norm is not None or config.on_nan == "skip"
+        return pays and not (looked_at or config.detect_anomaly or config.recompute)
     return config.graph

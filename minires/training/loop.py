@@ -1,7 +1,7 @@
 """The training of a classifier: batches in, weights and a history out."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from minires import data, extensions, models, plots
@@ -12,6 +12,7 @@ from minires.training.directory import write_atomically
 from minires.training.errors import Diverged
 from minires.training.evaluate import Metrics, evaluate
 from minires.training.graphed import GraphedSteps, is_graphed
+from minires.training.nonfinite import first_module, not_finite
 from minires.training.run import Run
 from minires.training.step import step
 from minires.training.weights import save_weights
@@ -91,7 +92,13 @@ class Trainer(Run):
             yield
 
     def _train_step(self, x, labels) -> None:
-        self.learn(x, labels, self.schedule(self.step))
+        def take() -> None:
+            self.learn(x, labels, self.schedule(self.step))
+
+        if self.guard is None:
+            take()
+        else:
+            self.guard.take(take, lambda: self.model(x))
         self.step += 1
 
     def learn(self, x, labels, lr) -> None:
@@ -105,6 +112,7 @@ class Trainer(Run):
             self.config.label_smoothing,
             self.scaler,
             self.config.clip_grad_norm,
+            finite=self.guard is not None and self.guard.looking,
         )
         self.metrics.add(loss.data, logits.data, labels)
 
@@ -116,18 +124,54 @@ class Trainer(Run):
 
     def read(self) -> tuple[float, float]:
         """Mean loss and accuracy (0 to 1) of the epoch so far."""
+        if not self.metrics.count:  # all were left out so far
+            return math.nan, math.nan
         loss, accuracy = self.metrics.read()
         if not math.isfinite(loss):
             raise Diverged(
-                f"the training loss is {loss} at iteration {self.step}: training has diverged; try "
-                f"a smaller --lr, --warm-up or --clip-grad-norm. {self.last_checkpoint()}"
+                f"the training loss is {loss} at iteration {self.step:,} (learning rate "
+                f"{self.schedule(self.step - 1):.6g}){self._where()}: training has diverged; "
+                f"{self.remedy()}"
             )
         return loss, accuracy
+
+    def remedy(self) -> str:
+        """What to try against divergence, in options of `minires train`."""
+        more = "--detect-anomaly names the operation" if not self.config.detect_anomaly else ""
+        more += ", --on-nan skip leaves such steps out" if self.config.on_nan == "stop" else ""
+        return (
+            f"try a smaller --lr, --warm-up or --clip-grad-norm; {more.lstrip(', ')}. "
+            f"{self.last_checkpoint()}"
+        )
+
+    def _where(self, forward: Callable[[], object] | None = None) -> str:
+        """Which array, or else which module in a forward, is the first that is not finite."""
+        if dead := not_finite(self.model.state_dict()):
+            return f"; {dead[0]} is not finite"
+        if forward is not None and (module := first_module(self.model, forward)):
+            return f"; the first module whose output is not finite is {module}"
+        return ""
 
     def measure(self) -> dict:
         """Losses and accuracies, and how long the training took."""
         train_loss, train_accuracy = self.read()
-        test_loss, test_accuracy = evaluate(self.model, self.test_set, self.normalization)
+        if not self.metrics.count:
+            raise Diverged(
+                f"every step of epoch {len(self.history) + 1} was left out: training has diverged; "
+                f"{self.remedy()}"
+            )
+
+        def test() -> tuple[float, float]:
+            return evaluate(self.model, self.test_set, self.normalization)
+
+        test_loss, test_accuracy = test()
+        if not math.isfinite(test_loss):
+            raise Diverged(
+                f"the test loss is {test_loss} after epoch {len(self.history) + 1} (iteration "
+                f"{self.step:,}, learning rate {self.schedule(self.step - 1):.6g}), though the "
+                f"training loss is {train_loss:.4g}{self._where(test)}: training has diverged; "
+                f"{self.remedy()}"
+            )
         return {
             "train_loss": train_loss,
             "train_acc": train_accuracy,
@@ -162,6 +206,7 @@ class Trainer(Run):
             f"train loss {row['train_loss']:.4f} accuracy {100 * row['train_acc']:.2f} %  "
             f"test loss {row['test_loss']:.4f} accuracy {100 * row['test_acc']:.2f} %  "
             f"{row['images_per_second']:.0f} images/s"
+            + (f"  {self.skipped:,} steps left out so far" if self.skipped else "")
         )
 
     def state(self) -> dict:

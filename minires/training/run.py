@@ -11,9 +11,10 @@ from minires import backend
 from minires.amp import GradScaler
 from minires.nn import Module
 from minires.optim import Optimizer, Schedule
-from minires.training import checkpoint, directory, history, settings
-from minires.training.errors import TrainingError
+from minires.training import checkpoint, directory, history, nonfinite, settings
+from minires.training.errors import Diverged, TrainingError
 from minires.training.interrupt import StopAfterStep
+from minires.training.nonfinite import Guard
 from minires.training.settings import Settings
 
 say = partial(print, flush=True)
@@ -52,6 +53,12 @@ class Run:
     resumed : bool
     saved_step : int or None
         The iteration of the checkpoint in `out`; None if there is none yet.
+    guard : Guard or None
+        Through which every step is taken, if each is looked at: on a CPU, or when asked for.
+    skipped, skipped_in_a_row : int
+        Steps that were left out for a NaN: of all, and of the last ones.
+    note : callable
+        Told a line about each epoch and each step that is left out.
     stopped : bool
         Whether `run` was asked to stop, be it after the last step, when it finishes all the same.
 
@@ -86,9 +93,15 @@ class Run:
         self.history: list[dict] = []
         self.resumed, self.stopped = self._saved is not None, False
         self.saved_step: int | None = None
+        self.note: Callable[[str], None] = say
+        self.skipped = self.skipped_in_a_row = 0
+        entry = backend.get(backend.current())
+        asked = config.on_nan == "skip" or config.detect_anomaly
+        self.guard = Guard(self) if asked or not entry.on_gpu else None  # a GPU's steps would wait
 
     def _go_on(self) -> None:
         """From the checkpoint, if there is one."""
+        self._never_finite = {*nonfinite.not_finite(self._arrays())}  # such as a mask of -inf
         if self._saved is not None:
             self._saved.restore(self)
             self._saved, self.saved_step = None, self.step
@@ -159,6 +172,10 @@ class Run:
         """The line that is printed about an epoch."""
         raise NotImplementedError
 
+    def remedy(self) -> str:
+        """What to try against divergence, and where the last checkpoint is."""
+        return f"try a smaller lr, a longer warm-up or clipped gradients. {self.last_checkpoint()}"
+
     def keep(self, row: dict) -> None:
         """Write what a finished epoch leaves behind besides its row and the checkpoint."""
 
@@ -167,13 +184,16 @@ class Run:
 
     def state(self) -> dict:
         """Plain numbers for the checkpoint, besides all arrays."""
-        return {"step": self.step, "history": self.history, "seconds": self.seconds}
+        own = {"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+        return {"step": self.step, "history": self.history, "seconds": self.seconds} | own
 
     def load_state(self, state: dict) -> None:
         """Go on where `state` says."""
         self.step, self.history, self.seconds = (
             state[name] for name in ("step", "history", "seconds")
         )
+        self.skipped = state.get("skipped", 0)  # an earlier version left none out
+        self.skipped_in_a_row = state.get("skipped_in_a_row", 0)
 
     # What is the same for all
 
@@ -210,6 +230,7 @@ class Run:
                 self._found = self._traces()
 
     def _run(self, note: Callable[[str], None]) -> dict:
+        self.note = note
         directory.write_atomically(self.out / settings.NAME, self.config.to_json().encode())
         if self.saved_step is None:
             self._save()  # before the first step, so that no moment is without a checkpoint
@@ -254,6 +275,7 @@ class Run:
         """Evaluate, and write everything that a finished epoch leaves behind."""
         lr = float(f"{self.schedule(self.step - 1):.6g}")
         row = {"epoch": epoch + 1, "step": self.step, "lr": lr} | self.measure()
+        self._require_finite()
         self.history.append(row)
         self.seconds = 0.0
         self.begin_epoch()
@@ -262,8 +284,26 @@ class Run:
         self._save()
 
     def _save(self) -> None:
+        self._require_finite()
         checkpoint.write(self)
         self.saved_step = self.step
+
+    def _arrays(self) -> dict:
+        """Everything that is learned, by name."""
+        kept = {f"{name} of the optimizer": array for name, array in self.optimizer.state().items()}
+        return self.model.state_dict() | kept
+
+    def _require_finite(self) -> None:
+        """A state that is to be kept must be worth it."""
+        dead = [
+            name for name in nonfinite.not_finite(self._arrays()) if name not in self._never_finite
+        ]
+        if dead:
+            raise Diverged(
+                f"after iteration {self.step:,} (learning rate {self.schedule(self.step - 1):.6g}) "
+                f"{dead[0]} is not finite, as are {len(dead) - 1} other arrays: training has "
+                f"diverged; {self.remedy()}"
+            )
 
     def last_checkpoint(self) -> str:
         """Where the last checkpoint is, and of which iteration, as a sentence."""

@@ -18,14 +18,19 @@ class Settings:
     chosen: ClassVar[tuple[str, ...]] = ("backend",)
     """Settings for which "auto" chooses where a run begins; it must not choose anew later."""
 
-    may_change: ClassVar[tuple[str, ...]] = ("out", "checkpoint_every")
-    """What a resumed run may be given anew: none of it changes a bit."""
+    may_change: ClassVar[tuple[str, ...]] = (
+        *("out", "checkpoint_every"),
+        *("on_nan", "detect_anomaly"),
+    )
+    """What a resumed run may be given anew: none of it changes a bit of what was trained."""
 
     out: str = "runs/latest"
     backend: str = "auto"
     precision: str = "auto"
     seed: int = 0
     checkpoint_every: int = 500
+    on_nan: str = "stop"
+    detect_anomaly: bool = False
 
     def to_json(self) -> str:
         """All settings as JSON text."""

@@ -54,7 +54,7 @@ class DetectionConfig(Settings):
     """
 
     trained = "detector"
-    may_change = ("out", "weights", "checkpoint_every")  # what is in the file is looked at
+    may_change = ("weights", *Settings.may_change)  # what is in the file is looked at
 
     model: str = "resnet20"
     weights: str | None = None
@@ -140,9 +140,18 @@ class DetectionTrainer(Run):
     def steps(self, epoch: int, first: int, last: int) -> Iterator[None]:
         """Take steps, and note their losses."""
         for batch in islice(self.batches(epoch), first, last):
-            self.losses.append(self._step(*batch))
+            self._guarded_step(*batch)
             self.step += 1
             yield
+
+    def _guarded_step(self, iteration: int, chosen: np.ndarray, flips: np.ndarray) -> None:
+        def take() -> None:
+            self.losses.append(self._step(iteration, chosen, flips))
+
+        if self.guard is None:
+            take()
+        else:
+            self.guard.take(take, lambda: self.detector(self.images.input(chosen, flips)))
 
     def _step(self, iteration: int, chosen: np.ndarray, flips: np.ndarray) -> list[float]:
         """Forward, backward, SGD; returns the parts of the loss."""
@@ -152,16 +161,19 @@ class DetectionTrainer(Run):
         targets = encode(boxes, [self.train.labels[i] for i in chosen], size)
         parts = detection_loss(self.detector(self.images.input(chosen, flips)), targets)
         self.optimizer.lr = self.schedule(iteration)
-        minimize(parts[0] + parts[1] + parts[2], self.optimizer)
+        looking = self.guard is not None and self.guard.looking
+        minimize(parts[0] + parts[1] + parts[2], self.optimizer, finite=looking)
         return [part.item() for part in parts]
 
     def read(self) -> list[float]:
         """The mean of each part of the loss in the epoch so far."""
+        if not self.losses:  # all steps were left out so far
+            return [math.nan] * len(PARTS)
         losses = np.mean(self.losses, axis=0).tolist()
         if not all(map(math.isfinite, losses)):
             raise Diverged(
                 f"the detector's losses are {losses} at iteration {self.step}: training has "
-                f"diverged; try a smaller lr. {self.last_checkpoint()}"
+                f"diverged; {self.remedy()}"
             )
         return losses
 
@@ -172,6 +184,11 @@ class DetectionTrainer(Run):
     def measure(self) -> dict:
         """The parts of the loss, and how long the training took."""
         row = dict(zip(PARTS, self.read(), strict=True))
+        if not self.losses:
+            raise Diverged(
+                f"every step of epoch {len(self.history) + 1} was left out: training has diverged; "
+                f"{self.remedy()}"
+            )
         return row | {"seconds": round(self.seconds, 3)}
 
     def begin_epoch(self) -> None:

@@ -4,6 +4,7 @@
 >>> from minires import Tensor, functional as F, models, optim
 """
 
+from minires import startup  # isort: skip  # first of all: the rest takes a while
 from minires import rooms  # isort: skip  # first: the others need a whole house
 
 from minires import backend

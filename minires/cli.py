@@ -1,14 +1,17 @@
 """The command line: minires train | eval | bench | reproduce | info."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 
 import minires
-from minires import backend
+from minires import backend, startup
 from minires.commands import bench, evaluate, info, reproduce, train
 from minires.cuda.graph import GraphError
 from minires.training import TrainingError
+from minires.training.interrupt import Stopped
 
 OWN_ERRORS = (TrainingError, GraphError, backend.BackendUnavailable)
 
@@ -16,8 +19,12 @@ OWN_ERRORS = (TrainingError, GraphError, backend.BackendUnavailable)
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 1 with a sentence on stderr.
 
+    Stopped by a signal it is 128 and the signal's number, as shells have it: 130 for Ctrl-C, 143
+    for SIGTERM, 129 for SIGHUP.
+
     With the environment variable MINIRES_DEBUG set, errors come with their traceback instead.
     """
+    startup.end()
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
@@ -27,9 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"minires: {_sentence(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("minires: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        how = {15: "stopped by SIGTERM", 1: "the terminal is gone (SIGHUP)"}
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"minires: {how.get(int(number), 'interrupted')}", file=sys.stderr, flush=True)
+        return 128 + number
     return 0
 
 

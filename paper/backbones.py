@@ -129,7 +129,7 @@ def _trained(setting: Setting, run) -> DetectionTrainer:
     )
     trainer.run()
     if trainer.stopped:  # while it was finished: too late for it, not for the next one
-        raise KeyboardInterrupt
+        raise trainer.stopped
     return trainer
 
 

@@ -69,13 +69,8 @@ def train(training: Training, download: bool = True) -> dict[str, bytes]:
         if _finished(training) is None:
             trainer = TRAINERS[training.kind](training.config, resume=True, download=download)
             trainer.run()
-            if _finished(training) is None:
-                raise TrainingError(
-                    f"{path} has the checkpoint of a finished run, but not its whole record "
-                    f"(metrics.csv); delete it, or choose another --out"
-                )
             if trainer.stopped:  # too late to stop this run, but those that wait are stopped
-                raise KeyboardInterrupt
+                raise trainer.stopped
     return {name: (path / name).read_bytes() for name in RESULTS if (path / name).exists()}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from minires import backend, data, models
 from minires.cuda import HALF
 from minires.data import Dataset
-from minires.training import Config, TrainingError, load_weights
+from minires.training import Config, TrainingError, checkpoint, load_weights
 from minires.training.history import COLUMNS
 
 WEIGHTS = "last.safetensors"
@@ -72,9 +72,12 @@ class Run:
         operations have.
         """
         if not (self.path / WEIGHTS).exists():
+            way = "train it anew with another --out, or delete it"
+            if (self.path / checkpoint.NAME).exists():
+                way = f"minires train --out {self.path} --resume restores them"
             raise TrainingError(
                 f"{self.path} has the record of a finished run, but not its weights ({WEIGHTS}), "
-                f"which this experiment needs; train it anew with another --out, or delete it"
+                f"which this experiment needs; {way}"
             )
         backend.use(self.config.backend)
         plain = fused is False and self.config.precision in HALF

@@ -17,6 +17,8 @@ from minires.training.run import Run
 from minires.training.step import step
 from minires.training.weights import save_weights
 
+BEST, LAST, CURVES = "best.safetensors", "last.safetensors", "curves.png"
+
 
 class Trainer(Run):
     """One training run: sets everything up from a Config, then `run()`.
@@ -187,16 +189,39 @@ class Trainer(Run):
 
     def keep(self, row: dict) -> None:
         """Weight files and learning curves."""
-        config, accuracy = self.config, row["test_acc"]
+        if row["test_acc"] > self.best or len(self.history) == 1:
+            self.best = row["test_acc"]
+            self._keep_weights(BEST, row)
+        self._keep_weights(LAST, row)
+        self._keep_curves()
+
+    def restore(self, row: dict) -> None:
+        """What is gone of the files that `keep` had left, as far as the checkpoint holds it."""
+        if not (self.out / CURVES).exists():
+            self._keep_curves()
+        here = self.step == row["step"]  # else the network has learned since, and `keep` will come
+        if here and not (self.out / LAST).exists():
+            self._keep_weights(LAST, row)
+        if not (self.out / BEST).exists():
+            best = max(self.history, key=lambda row: row["test_acc"])  # the first of equals
+            if here and best is row:
+                self._keep_weights(BEST, row)
+            else:
+                self.note(
+                    f"{self.out / BEST} is gone, and the checkpoint cannot restore it: it was of "
+                    f"epoch {best['epoch']}"
+                )
+
+    def _keep_weights(self, name: str, row: dict) -> None:
+        config = self.config
         notes = {"model": config.model, "dataset": config.dataset, "step": str(self.step)}
         notes |= {"shortcut": config.shortcut} if config.shortcut else {}
-        notes |= {"test_acc": str(accuracy), "image_size": str(config.image_size)}
-        if accuracy > self.best or len(self.history) == 1:
-            self.best = accuracy
-            save_weights(self.out / "best.safetensors", self.model, self.normalization, notes)
-        save_weights(self.out / "last.safetensors", self.model, self.normalization, notes)
-        curves = plots.learning_curves(self.history, f"{config.model} on {config.dataset}")
-        write_atomically(self.out / "curves.png", curves)
+        notes |= {"test_acc": str(row["test_acc"]), "image_size": str(config.image_size)}
+        save_weights(self.out / name, self.model, self.normalization, notes)
+
+    def _keep_curves(self) -> None:
+        title = f"{self.config.model} on {self.config.dataset}"
+        write_atomically(self.out / CURVES, plots.learning_curves(self.history, title))
 
     def describe(self, row: dict) -> str:
         """Epoch, step, learning rate, losses, accuracies, speed."""

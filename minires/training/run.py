@@ -13,7 +13,7 @@ from minires.nn import Module
 from minires.optim import Optimizer, Schedule
 from minires.training import checkpoint, directory, history, nonfinite, settings
 from minires.training.errors import Diverged, TrainingError
-from minires.training.interrupt import StopAfterStep
+from minires.training.interrupt import StopAfterStep, Stopped
 from minires.training.nonfinite import Guard
 from minires.training.settings import Settings
 
@@ -59,8 +59,9 @@ class Run:
         Steps that were left out for a NaN: of all, and of the last ones.
     note : callable
         Told a line about each epoch and each step that is left out.
-    stopped : bool
-        Whether `run` was asked to stop, be it after the last step, when it finishes all the same.
+    stopped : Stopped or None
+        The signal by which `run` was asked to stop, be it after the last step, when it finishes all
+        the same.
 
     Raises
     ------
@@ -91,7 +92,8 @@ class Run:
         self.config = config.with_choices(backend=backend.current())
         self.step, self.seconds = 0, 0.0
         self.history: list[dict] = []
-        self.resumed, self.stopped = self._saved is not None, False
+        self.resumed = self._saved is not None
+        self.stopped: Stopped | None = None
         self.saved_step: int | None = None
         self.note: Callable[[str], None] = say
         self.skipped = self.skipped_in_a_row = 0
@@ -179,6 +181,9 @@ class Run:
     def keep(self, row: dict) -> None:
         """Write what a finished epoch leaves behind besides its row and the checkpoint."""
 
+    def restore(self, row: dict) -> None:
+        """Write anew what `keep` had left of the last finished epoch, if it is gone."""
+
     def begin_epoch(self) -> None:
         """Forget what was summed up over the last epoch."""
 
@@ -210,7 +215,8 @@ class Run:
         Raises
         ------
         KeyboardInterrupt
-            After Ctrl-C or SIGTERM, when the step is finished and a checkpoint is written.
+            After Ctrl-C, SIGTERM or SIGHUP, when the step is finished and a checkpoint is written:
+            it is a `Stopped`.
         TrainingError
             If the loss is no longer finite; the last checkpoint stays. If another process works in
             the directory, or has done so since this Run was made.
@@ -234,6 +240,9 @@ class Run:
         directory.write_atomically(self.out / settings.NAME, self.config.to_json().encode())
         if self.saved_step is None:
             self._save()  # before the first step, so that no moment is without a checkpoint
+        elif self.history:
+            history.write(self.out, self.history)
+            self.restore(self.history[-1])
         with StopAfterStep() as stop:
             while (epoch := len(self.history)) * self.per_epoch < self.total:
                 end = min(self.total, (epoch + 1) * self.per_epoch)
@@ -243,7 +252,7 @@ class Run:
                 note(self.describe(self.history[-1]))
                 self.stopped = stop.requested
                 if self.stopped and self.step < self.total:
-                    raise KeyboardInterrupt
+                    raise self.stopped
         return self.history[-1]
 
     def _train_until(self, end: int, epoch: int, stop: StopAfterStep) -> None:
@@ -268,7 +277,7 @@ class Run:
                     read()  # a diverged state must not replace a good one
                     self._save()
                 if stop.requested:
-                    raise KeyboardInterrupt
+                    raise stop.requested
         read()
 
     def _finish_epoch(self, epoch: int) -> None:

@@ -12,6 +12,7 @@ from experiment_runs import NETS, assert_same_weights, copied, make, make_tiny, 
 
 import minires as mr
 from minires import paper
+from minires.cli import main
 from minires.paper import (
     depth1202,
     queue,
@@ -143,7 +144,6 @@ HEAD = "epoch,step,lr,train_loss,train_acc,test_loss,test_acc,seconds,images_per
         ("metrics.csv", "epoch,lr\n1,2\n", "metrics.csv: not the record of a training run"),
         ("metrics.csv", HEAD + "1,2,0.1,2.3", "metrics.csv: not the record of a training run"),
         ("metrics.csv", HEAD + "1,nan" + 7 * ",1", "metrics.csv: not the record of a training run"),
-        ("metrics.csv", HEAD, "the checkpoint of a finished run, but not its whole record"),
     ],
 )
 def test_a_damaged_record_is_said_in_a_sentence(name, content, sentence, out, tmp_path, capsys):
@@ -153,6 +153,27 @@ def test_a_damaged_record_is_said_in_a_sentence(name, content, sentence, out, tm
     status, _, err = reproduce(capsys, tmp_path, "table6", "--model", "resnet8", "--seeds", 1)
     assert status == 1 and sentence in err.splitlines()[-1]
     assert not (tmp_path / "table6.json").exists()
+
+
+@pytest.mark.parametrize("content", [None, HEAD])
+def test_a_record_that_is_gone_is_restored_from_the_checkpoint(content, out, tmp_path, capsys):
+    train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
+    path = copied(out, tmp_path, "config.json", "checkpoint", "last.safetensors")
+    if content is not None:
+        (path / "metrics.csv").write_text(content)
+    status, _, _ = reproduce(capsys, tmp_path, "table6", "--model", "resnet8", "--seeds", 1)
+    whole = out / "runs" / "resnet8-seed0" / "metrics.csv"
+    assert status == 0 and (path / "metrics.csv").read_bytes() == whole.read_bytes()
+
+
+def test_weights_that_are_gone_are_restored_by_the_command_that_is_named(out, tmp_path, capsys):
+    train_all(make(out, ("resnet8",)).trainings(), note=lambda text: None)
+    path = copied(out, tmp_path, "config.json", "metrics.csv", "checkpoint")
+    words = ("figure7", "--model", "resnet8")
+    status, _, err = reproduce(capsys, tmp_path, *words)
+    assert status == 1 and f"minires train --out {path} --resume restores them" in err
+    assert main(["train", "--out", str(path), "--resume"]) == 0
+    assert reproduce(capsys, tmp_path, *words)[0] == 0
 
 
 def test_data_may_lie_elsewhere_when_it_is_measured(out):

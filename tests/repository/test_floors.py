@@ -9,6 +9,7 @@ import minires
 from minires import benchmarks, kernels, paper
 
 FLOORS = (
+    "minires.startup",
     "minires.rooms",
     "minires.arguments",
     "minires.cuda",

@@ -157,7 +157,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path):
     assert_same_bits(arrays(tmp_path / "killed"), arrays(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_finishes_the_step_and_loses_nothing(tmp_path, monkeypatch, number):
     """Even one that comes in the middle of the update of the parameters."""
     original = optim.SGD.step

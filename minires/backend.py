@@ -1,10 +1,12 @@
 """Which arrays, which kernels: the current backend, picked by name from the table of `backends`."""
 
+from contextvars import ContextVar
 from types import ModuleType
 
 import numpy as np
 
 from minires import cuda
+from minires.arguments import integer
 from minires.backends import BACKENDS, able_to, get
 from minires.backends import Backend as Backend
 from minires.backends import register as register
@@ -12,9 +14,10 @@ from minires.cuda import graph
 from minires.cuda.graph import converted as converted
 from minires.cuda.graph import copied as copied
 from minires.cuda.graph import refuse as refuse
+from minires.threads import Choice
 
-_current: str | None = None  # until the first use: `default()`, which may have to import CuPy
-_generator = np.random.default_rng(0)
+_current: Choice[str | None] = Choice("backend", None)
+_generator: ContextVar[np.random.Generator | None] = ContextVar("generator", default=None)
 
 
 class BackendUnavailable(RuntimeError):
@@ -36,13 +39,17 @@ def default() -> str:
 
 def current() -> str:
     """The name of the current backend: what `use` chose, before that the `default`."""
-    global _current
-    _current = _current or default()
-    return _current
+    name = _current.get()
+    if name is None:  # the default may have to import CuPy, so nobody asks before
+        _current.process = name = default()
+    return name
 
 
 class use:
     """Switch to a backend: `use("numpy")` from here on, `with use("numpy"):` for a block.
+
+    A thread chooses for itself. The main thread's `use("numpy")` is also the default of threads
+    that have not chosen; its `with` block is not.
 
     Parameters
     ----------
@@ -56,18 +63,19 @@ class use:
     """
 
     def __init__(self, name: str):
-        global _current
         name = default() if name == "auto" else name
         if why := problem(name):
             raise BackendUnavailable(f"backend {name!r} does not work here: {why}")
-        self._before, _current = _current, name
+        self._name, self._before = name, _current.state()
+        _current.set(name)
 
     def __enter__(self) -> "use":
+        _current.restore(self._before)
+        _current.own.set(self._name)
         return self
 
     def __exit__(self, *exception) -> None:
-        global _current
-        _current = self._before
+        _current.restore(self._before)
 
 
 def set_precision(name: str) -> None:
@@ -158,9 +166,12 @@ def check_array(op: str, array) -> None:
 
 
 def seed(value: int) -> None:
-    """Restart the generator that initialises weights and draws dropout masks."""
-    global _generator
-    _generator = np.random.default_rng(value)
+    """Restart this thread's generator, which initialises weights and draws dropout masks.
+
+    Every thread has its own and begins with seed 0, so two threads that train with the same seed
+    draw the same numbers, and what one draws is nothing to the other.
+    """
+    _generator.set(np.random.default_rng(integer("seed", "value", value, least=0)))
 
 
 def generator() -> np.random.Generator:
@@ -172,4 +183,8 @@ def generator() -> np.random.Generator:
         While a step is captured as a graph: all replays would have the same numbers.
     """
     graph.refuse("random numbers from the host (dropout, initial weights)")
-    return _generator
+    own = _generator.get()
+    if own is None:
+        own = np.random.default_rng(0)
+        _generator.set(own)
+    return own

@@ -7,31 +7,12 @@ The remembered Functions form the graph; `leaf_gradients` walks it from the loss
 See docs/decisions/autodiff.md, "Functions hold Functions".
 """
 
-from contextlib import ContextDecorator
 from typing import Any, ClassVar
 
 from minires import backend
 from minires.fingerprint import fingerprint
+from minires.recording import is_recording
 from minires.watchers import watched
-
-_recording = True
-
-
-class recording(ContextDecorator):
-    """Inside, Functions are recorded for backward, or they are not; blocks of it may be nested."""
-
-    def __init__(self, value: bool):
-        self._value = value
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        global _recording
-        self._before.append(_recording)
-        _recording = self._value
-
-    def __exit__(self, *exception) -> None:
-        global _recording
-        _recording = self._before.pop()
 
 
 class Function:
@@ -98,8 +79,14 @@ class Function:
         """Apply to Tensors -> Tensor, recorded if a gradient can flow."""
         self._check_call(inputs)
         arrays = [self._contiguous(tensor.data) for tensor in inputs]
-        y = self.xp.asarray(watched(self, "forward", self.forward, *arrays))
-        self.needs = tuple(_recording and tensor.requires_grad for tensor in inputs)
+        y = watched(self, "forward", self.forward, *arrays)
+        if y is None or isinstance(y, tuple | list | self.Tensor):
+            raise TypeError(
+                f"{self.name}: forward must return one array, but returned {describe(y)}"
+            )
+        y = self.xp.asarray(y)
+        on = is_recording()
+        self.needs = tuple(on and tensor.requires_grad for tensor in inputs)
         if not any(self.needs):
             self.saved = ()
             return self.Tensor(y)
@@ -237,6 +224,7 @@ def _outputs_first(output: Function) -> list[Function]:
 
 def describe(value) -> str:
     """An array, a tuple or another value, in words."""
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)} values"
+    if isinstance(value, tuple | list | Function.Tensor):
+        kind = type(value).__name__
+        return f"a {kind}" + f" of {len(value)} values" * (kind != "Tensor")
     return f"an array of shape {value.shape}" if hasattr(value, "shape") else repr(value)

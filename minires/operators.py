@@ -85,6 +85,16 @@ def widened(compute, *inputs):
     return cast(compute(*(cast(x, np.float32) for x in inputs)), dtype)
 
 
+def compare(kind: str, a, b):
+    """Whether each element of a is equal to, less than, ... that of b: bools, without gradient."""
+    if not (
+        isinstance(b, Function.Tensor | np.generic | int | float | list) or backend.is_array(b)
+    ):
+        return NotImplemented
+    a, b = operands(kind, a, b)
+    return Function.Tensor(backend.xp().asarray(getattr(backend.xp(), kind)(a.data, b.data)))
+
+
 def unary(kind: str, x):
     """A function of every element of x, by its name in `kernels/unary`."""
     if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round"):

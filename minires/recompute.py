@@ -20,7 +20,8 @@ from typing import Any
 from minires import backend, nn
 from minires.cuda import graph
 from minires.fingerprint import fingerprint
-from minires.function import Function, leaf_gradients, recording
+from minires.function import Function, leaf_gradients
+from minires.recording import recording
 from minires.tensor import Tensor, as_tensor, no_grad
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minires import backend, operators
-from minires.function import Function, leaf_gradients, recording
+from minires import backend, numpy_calls, operators
+from minires.function import Function, leaf_gradients
+from minires.recording import recording
 
 
 def no_grad() -> recording:
@@ -109,7 +110,10 @@ class Tensor:
         return bool(self.item())
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.array(self.numpy(), dtype, copy=copy)
+        return numpy_calls.as_array(self, dtype, copy)
+
+    def __array_function__(self, function, types, args, named):
+        return numpy_calls.called(function, args, named, Tensor)
 
     # Differentiation
 
@@ -245,6 +249,28 @@ class Tensor:
 
     def __rmatmul__(self, other):
         return operators.matmul(other, self)
+
+    # Comparisons: elementwise, as bool Tensors; a Tensor is equal to nothing that holds no numbers
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return operators.compare("equal", self, other)
+
+    def __ne__(self, other):
+        return operators.compare("not_equal", self, other)
+
+    def __lt__(self, other):
+        return operators.compare("less", self, other)
+
+    def __le__(self, other):
+        return operators.compare("less_equal", self, other)
+
+    def __gt__(self, other):
+        return operators.compare("greater", self, other)
+
+    def __ge__(self, other):
+        return operators.compare("greater_equal", self, other)
 
     # Reductions
 

@@ -15,6 +15,7 @@ See docs/decisions/autodiff.md, "One seam".
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -25,12 +26,12 @@ from minires import backend
 Watcher = Callable[..., Any]
 """`watcher(function, direction, compute, *arrays)` -> what `compute(*arrays)` returns."""
 
-_watchers: list[Watcher] = []
+_watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
 
 
 @contextmanager
 def watch(watcher: Watcher) -> Iterator[None]:
-    """Inside, every computation of a Function goes through `watcher`.
+    """Inside, every computation of a Function in this thread goes through `watcher`.
 
     Parameters
     ----------
@@ -41,16 +42,17 @@ def watch(watcher: Watcher) -> Iterator[None]:
         result), or "sum" (the gradient that `function` has just returned is added to an earlier one
         of the same tensor). Of several watchers, the last one entered is called first.
     """
-    _watchers.append(watcher)
+    before = _watchers.get()
+    _watchers.set((*before, watcher))
     try:
         yield
     finally:
-        _watchers.remove(watcher)
+        _watchers.set(before)
 
 
 def watched(function, direction: str, compute: Callable, *arrays):
     """compute(*arrays), seen by all watchers."""
-    for watcher in _watchers:
+    for watcher in _watchers.get():
         compute = partial(watcher, function, direction, compute)
     return compute(*arrays)
 

@@ -16,7 +16,7 @@ RESULTS = ("curves.png", "last.safetensors", "gradients.json", "config.json", "m
 """Files of a run that come back from another machine; metrics.csv last: with it, all are there."""
 
 _one_at_a_time = threading.Lock()
-"""Backend, precision and seed belong to the process, in which Dask may have several threads."""
+"""A network uses all cores, and Dask may have several threads in a process."""
 
 
 def train_all(

@@ -20,7 +20,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture(autouse=True)
 def fresh_start(monkeypatch):
     """Every test begins on numpy, with seed 0, in the default precision, errors as sentences."""
-    monkeypatch.setattr(cuda, "_precision", "auto")
+    cuda.set_precision("auto")
     monkeypatch.delenv("MINIRES_DEBUG", raising=False)
     mr.use("numpy")
     mr.seed(0)

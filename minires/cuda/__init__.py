@@ -18,6 +18,7 @@ See docs/decisions/cuda.md, "Launch by name".
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,7 @@ from minires.cuda.signature import (
     Signature,
     parse,
 )
+from minires.threads import Choice
 
 __all__ = [
     "Counts",
@@ -53,7 +55,7 @@ PRECISIONS = ("auto", "float32", "tf32", "bf16", "fp16")
 HALF = {"bf16": "bfloat16", "fp16": "float16"}
 """Precisions that keep images and their gradients in half the memory, and their dtypes."""
 
-_precision = "auto"
+_precision = Choice("precision", "auto")
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,20 @@ class Launch:
         return list(chosen.values())
 
 
-_watchers: list[Callable[[Launch], bool | None]] = []
+_watchers: ContextVar[tuple[Callable[[Launch], bool | None], ...]] = ContextVar(
+    "launch_watchers", default=()
+)
 
 
 @contextmanager
 def watch(watcher: Callable[[Launch], bool | None]):
-    """Show every launch to `watcher` first; one for which it returns True is not executed."""
-    _watchers.append(watcher)
+    """Show this thread's launches to `watcher` first; one for which it returns True is left out."""
+    before = _watchers.get()
+    _watchers.set((*before, watcher))
     try:
         yield
     finally:
-        _watchers.remove(watcher)
+        _watchers.set(before)
 
 
 class Module:
@@ -188,7 +193,7 @@ class Module:
         arguments = signature.bind(arguments)
         signature.check_shape(grid, block, dynamic_shared)
         launch = Launch(self, instance, grid, block, arguments, dynamic_shared, traffic)
-        if not any([watcher(launch) for watcher in _watchers]):
+        if not any([watcher(launch) for watcher in _watchers.get()]):
             launch.run()
 
     def execute(self, launch: Launch) -> None:
@@ -266,28 +271,29 @@ def set_precision(name: str) -> str:
     str
         What it was before.
     """
-    global _precision
     if name not in PRECISIONS:
         raise ValueError(f"precision is {', '.join(PRECISIONS)}, but not {name!r}")
     if name == "bf16" and "bfloat16" not in DTYPES:
         raise ValueError("precision bf16 needs the package ml_dtypes: pip install ml_dtypes")
-    before, _precision = _precision, name
+    before = _precision.get()
+    _precision.set(name)
     return before
 
 
 def storage() -> np.dtype:
     """The dtype in which images and their gradients lie in memory: float32, or as `HALF` says."""
-    return DTYPES[ELEMENT_TYPES[HALF.get(_precision, "float32")]]
+    return DTYPES[ELEMENT_TYPES[HALF.get(_precision.get(), "float32")]]
 
 
 def tensor_cores(array) -> bool:
     """Whether products of arrays like this one go through tensor cores."""
-    if array.dtype == np.float64 or _precision == "float32":
+    precision = _precision.get()
+    if array.dtype == np.float64 or precision == "float32":
         return False
     able = isinstance(array, np.ndarray) or int(array.device.compute_capability) >= 80
-    if _precision == "tf32" and not able:
+    if precision == "tf32" and not able:
         raise LaunchError(
             f"precision tf32 needs a GPU of compute capability 8.0, but this one has "
             f"{int(array.device.compute_capability) / 10}; use set_precision('float32')"
         )
-    return _precision == "tf32" or (able and not isinstance(array, np.ndarray))
+    return precision == "tf32" or (able and not isinstance(array, np.ndarray))

@@ -25,12 +25,14 @@ See docs/decisions/cuda_graphs.md, "No shared places".
 
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import numpy as np
 
 from minires.cuda import Launch, watch
 
-_record: list[Launch] | None = None  # of the step that is being captured
+_record: ContextVar[list[Launch] | None] = ContextVar("record", default=None)
+"""The launches of the step that this thread is capturing."""
 
 
 class GraphError(RuntimeError):
@@ -129,7 +131,6 @@ def capture(step: Callable, *inputs) -> Graph:
         If `step` does something that would not be part of the graph: reads a result back to the
         host, computes with an operation that has no CUDA kernel, launches nothing at all.
     """
-    global _record
     refuse("another capture")
     own = tuple(_copy_of_input(place, array) for place, array in enumerate(inputs))
     record = []
@@ -139,12 +140,12 @@ def capture(step: Callable, *inputs) -> Graph:
         record.append(launch)
         return True
 
-    _record = record
+    _record.set(record)
     try:
         with watch(note):
             outputs = step(*own)
     finally:
-        _record = None
+        _record.set(None)
     if not record:
         raise GraphError(
             "the step launches no CUDA C++ kernel, so there is nothing to capture; it needs the "
@@ -155,12 +156,13 @@ def capture(step: Callable, *inputs) -> Graph:
 
 def capturing() -> bool:
     """Whether a step is being recorded: no kernel is executed, and no result is there yet."""
-    return _record is not None
+    return _record.get() is not None
 
 
 def recorded() -> int:
     """How many launches have been recorded of the step that is being captured."""
-    return 0 if _record is None else len(_record)
+    record = _record.get()
+    return 0 if record is None else len(record)
 
 
 def refuse(what: str) -> None:

@@ -458,7 +458,7 @@ BUGS = [
 @pytest.mark.parametrize(("op", "right", "wrong", "meaning"), BUGS)
 def test_a_planted_bug_is_caught(op, right, wrong, meaning, monkeypatch, tmp_path):
     plant(op, right, wrong, monkeypatch, tmp_path)
-    monkeypatch.setattr("minires.backend._current", "emulator")
+    monkeypatch.setattr("minires.backend._current.process", "emulator")
     cases = [case for case in CASES if case.op == op]
     assert any(map(fails, cases)), f"nobody noticed: {meaning}"
 
@@ -476,7 +476,7 @@ ADAM_BUGS = [
 @pytest.mark.parametrize(("right", "wrong", "meaning"), ADAM_BUGS, ids=[b[2] for b in ADAM_BUGS])
 def test_a_bug_planted_into_adam_is_caught(right, wrong, meaning, monkeypatch, tmp_path):
     plant("adam", right, wrong, monkeypatch, tmp_path)
-    monkeypatch.setattr("minires.backend._current", "emulator")
+    monkeypatch.setattr("minires.backend._current.process", "emulator")
     with pytest.raises(AssertionError):
         check_adam(decoupled=False)
         check_adam(decoupled=True)
@@ -485,7 +485,7 @@ def test_a_bug_planted_into_adam_is_caught(right, wrong, meaning, monkeypatch, t
 @pytest.mark.parametrize("op", sorted({bug[0] for bug in BUGS}))
 def test_kernels_planted_unchanged_pass(op, monkeypatch, tmp_path):
     plant(op, "", "", monkeypatch, tmp_path)
-    monkeypatch.setattr("minires.backend._current", "emulator")
+    monkeypatch.setattr("minires.backend._current.process", "emulator")
     assert not any(map(fails, [case for case in CASES if case.op == op][:8]))
 
 

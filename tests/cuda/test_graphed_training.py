@@ -199,7 +199,7 @@ def test_a_run_of_less_than_a_batch_is_plain(tmp_path):
 def test_graphs_are_the_default_on_a_gpu_only(monkeypatch):
     assert not is_graphed(Config())
     assert is_graphed(Config(graph=True))
-    monkeypatch.setattr(backend, "_current", "cupy")
+    monkeypatch.setattr(backend._current, "process", "cupy")
     assert is_graphed(Config()) and not is_graphed(Config(graph=False))
     assert not is_graphed(Config(clip_grad_norm=1.0))
 

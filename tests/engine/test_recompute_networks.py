@@ -170,6 +170,6 @@ def test_the_command_line_recomputes(tmp_path, monkeypatch):
 
 def test_a_graph_must_be_asked_for_beside_it(monkeypatch):
     """Its arrays would take more memory, not less."""
-    monkeypatch.setattr(backend, "_current", "cupy")
+    monkeypatch.setattr(backend._current, "process", "cupy")
     config = Config(recompute=True)
     assert not is_graphed(config) and is_graphed(replace(config, graph=True))

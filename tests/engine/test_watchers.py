@@ -70,7 +70,7 @@ def test_the_last_watcher_is_called_first_and_each_is_gone_at_its_end():
 def test_a_watcher_is_gone_after_an_error():
     with pytest.raises(ZeroDivisionError), mr.watch(lambda *_: 1 / 0):
         F.relu(Tensor([1.0]))
-    assert not watchers._watchers
+    assert not watchers._watchers.get()
     assert F.relu(Tensor([1.0])).item() == 1
 
 

@@ -80,7 +80,7 @@ def compiled(monkeypatch, capability):
     device = SimpleNamespace(compute_capability=capability)
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
     monkeypatch.setattr(dispatcher.CUDADispatcher, "__getitem__", launch)
-    monkeypatch.setattr(backend, "_current", "numba_cuda")
+    monkeypatch.setattr(backend._current, "process", "numba_cuda")
     monkeypatch.setattr(backend, "xp", lambda: np)
     return ptx
 

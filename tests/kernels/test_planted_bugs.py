@@ -184,7 +184,7 @@ ENGINE_BUGS = [  # what is right in function.py, what is planted, what that mean
         "an input used twice counted once",
     ),
     ("return finished[::-1]", "return finished", "outputs after what they depend on"),
-    ("_recording and tensor.requires_grad", "tensor.requires_grad", "recorded inside no_grad"),
+    ("on and tensor.requires_grad", "tensor.requires_grad", "recorded inside no_grad"),
     ("gradient = backend.copied(gradient)", "pass", "two leaves share one array"),
     ("if fingerprint(saved) != before", "if False", "in-place changes unnoticed"),
 ]

@@ -220,7 +220,7 @@ def plant_below(op: str, file: str, right: str, wrong: str, monkeypatch, tmp_pat
     from minires.kernels import jit
 
     monkeypatch.setattr(jit, "cache_directory", lambda: str(tmp_path))
-    monkeypatch.setattr("minires.backend._current", "numba")
+    monkeypatch.setattr("minires.backend._current.process", "numba")
     originals = {
         layer: importlib.import_module(".".join(("minires.kernels", *layer))) for layer in LAYERS
     }
@@ -290,5 +290,5 @@ def plant_numba(op: str, right: str, wrong: str, monkeypatch, tmp_path) -> None:
     from minires.kernels import jit
 
     monkeypatch.setattr(jit, "cache_directory", lambda: str(tmp_path))
-    monkeypatch.setattr("minires.backend._current", "numba")
+    monkeypatch.setattr("minires.backend._current.process", "numba")
     plant(op, right, wrong, monkeypatch, tmp_path / f"{op}.py", "numba_cpu")

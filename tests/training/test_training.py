@@ -224,15 +224,14 @@ def test_a_setting_that_is_new_since_then_had_its_default():
     assert changed == ["precision was 'auto' and is now 'tf32'"]
 
 
-def test_the_precision_of_products_is_a_setting(tmp_path, monkeypatch):
-    monkeypatch.setattr(cuda, "_precision", "auto")
+def test_the_precision_of_products_is_a_setting(tmp_path):
     with pytest.raises(ValueError, match="precision tf32 is for tensor cores.*backend is numpy"):
         train(tmp_path / "refused", backend="numpy", precision="tf32")
     with pytest.raises(ValueError, match="precision is auto, float32, .*, but not 'half'"):
         train(tmp_path / "refused", backend="numpy", precision="half")
     assert not (tmp_path / "refused").exists()
     train(tmp_path / "run", backend="numpy", precision="float32")
-    assert cuda._precision == "float32"
+    assert cuda._precision.get() == "float32"
 
 
 def test_a_resumed_run_stays_with_what_auto_chose(tmp_path, monkeypatch):

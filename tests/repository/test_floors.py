@@ -54,6 +54,7 @@ FLOORS = (
     "minires",
     "minires.commands",
     "minires.cli",
+    "minires.benchmarks.reliability",
     "minires.__main__",
 )
 """Lowest first. `minires` itself, the `__init__.py`, shows the library that `cli` uses."""

@@ -10,6 +10,7 @@ from minires.cuda import HALF
 from minires.data import Dataset
 from minires.training import Config, TrainingError, checkpoint, load_weights
 from minires.training.history import COLUMNS
+from minires.training.loop import part_of
 
 WEIGHTS = "last.safetensors"
 
@@ -61,8 +62,8 @@ class Run:
         config = self.config
         train, test, _ = data.load(config.dataset, config.data_dir, False, config.image_size)
         return (
-            train.subset(config.train_size or len(train)),
-            test.subset(config.test_size or len(test)),
+            part_of(train, config.train_size),
+            part_of(test, config.test_size),
         )
 
     def network(self, fused: bool | None = None) -> tuple:

@@ -125,7 +125,9 @@ def _look(kind: str, out: Path, outcome: Outcome) -> None:
     begun = False
     for path in (path for path in _notes(out).iterdir() if path.name != "stderr"):
         directory = next(iter([p for p in (out, out / "runs" / path.name) if p.name == path.name]))
-        reached, begun = int(path.read_bytes()), True
+        if not (noted := path.read_bytes()):  # killed as it was made
+            continue
+        reached, begun = int(noted), True
         try:
             state = json.loads(read_arrays(directory / "checkpoint")[1]["state"])
         except (WeightsError, KeyError, ValueError) as error:

@@ -24,6 +24,8 @@ def train(resume: bool, download: bool, **settings) -> None:
         config = replace(config, out=directory.claim(base))
     try:
         trainer = Trainer(config, resume, download)
+        _refuse_more_than_there_are(config.train_size, trainer.loader.dataset, "training")
+        _refuse_more_than_there_are(config.test_size, trainer.test_set, "test")
     except BaseException:
         if own and not resume:
             with contextlib.suppress(OSError):
@@ -57,6 +59,15 @@ def train(resume: bool, download: bool, **settings) -> None:
         f"after {last['step']:,} iterations (best {100 * trainer.best:.2f} %)"
         + (f"; {trainer.skipped:,} steps were left out" if trainer.skipped else "")
     )
+
+
+def _refuse_more_than_there_are(asked: int | None, images, kind: str) -> None:
+    """Who names a number of images is not to get another one in silence."""
+    if asked is not None and asked > len(images):
+        raise ValueError(
+            f"--{kind.removesuffix('ing')}-size is {asked:,}, but {images.name} has "
+            f"{len(images):,} {kind} images; leave it out to take them all"
+        )
 
 
 def _default_out(settings: dict) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minires.arguments import integer
+
 
 class DataError(ValueError):
     """A data set that is missing, damaged or not what it claims to be; the message says why."""
@@ -32,6 +34,16 @@ class Dataset:
 
     def __post_init__(self):
         images, labels = self.images, self.labels
+        for name, array in (("images", images), ("labels", labels)):
+            if not isinstance(array, np.ndarray):
+                raise DataError(
+                    f"{self.name}: {name} must be a NumPy array, but are a {type(array).__name__}; "
+                    f"np.asarray makes one of a list, .numpy() of a PyTorch tensor"
+                )
+        if not isinstance(self.classes, tuple | list):
+            raise DataError(
+                f"{self.name}: classes must be a tuple of names, but are {self.classes!r:.60}"
+            )
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
             raise DataError(
                 f"{self.name}: images must be uint8 (N,H,W,3), but are {images.dtype} "
@@ -52,5 +64,12 @@ class Dataset:
         return len(self.images)
 
     def subset(self, count: int) -> "Dataset":
-        """The first `count` images."""
+        """The first `count` images: 0 to all of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `count` is no integer, or there are not as many.
+        """
+        count = integer(f"{self.name}: subset", "count", count, least=0, most=len(self))
         return Dataset(self.name, self.images[:count], self.labels[:count], self.classes)

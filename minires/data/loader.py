@@ -4,12 +4,12 @@ See docs/decisions/training.md, "Same bits".
 """
 
 from collections.abc import Iterator
-from math import ceil
 from typing import Any
 
 import numpy as np
 
 from minires import backend
+from minires.arguments import flag, integer
 from minires.cuda import graph
 from minires.data.dataset import Dataset
 from minires.data.normalization import Normalization
@@ -27,7 +27,7 @@ class Loader:
     ----------
     dataset : Dataset
     normalization : Normalization
-    batch_size : int
+    batch_size : int, at least 1
     shuffle : bool
         A new order in every epoch.
     augment : bool
@@ -35,8 +35,9 @@ class Loader:
         augmentation; see `kernels/augment`).
     drop_last : bool
         Leave out the last batch of an epoch if it is smaller than `batch_size`.
-    seed : int
-    pad : int
+    seed : int, at least 0
+        There is no "any" seed: None is refused.
+    pad : int, at least 0
         4 in the paper, for images of 32 pixels.
 
     The images are brought to the current backend once, as bytes: 150 MB of GPU memory for CIFAR-10.
@@ -53,10 +54,13 @@ class Loader:
         seed: int = 0,
         pad: int = 4,
     ):
-        if batch_size < 1:
-            raise ValueError(f"Loader: batch_size must be at least 1, but is {batch_size}")
-        self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
-        self.shuffle, self.augment, self.seed, self.pad = shuffle, augment, seed, pad
+        self.dataset = dataset
+        self.batch_size = integer("Loader", "batch_size", batch_size, least=1)
+        self.seed = integer("Loader", "seed", seed, least=0)
+        self.pad = integer("Loader", "pad", pad, least=0)
+        self.shuffle = flag("Loader", "shuffle", shuffle)
+        self.augment = flag("Loader", "augment", augment)
+        self.drop_last = flag("Loader", "drop_last", drop_last)
         self.next_epoch = 0
         height_width_channels = dataset.images.shape[1:]
         if normalization.mean.shape not in (height_width_channels, height_width_channels[-1:]):
@@ -72,14 +76,14 @@ class Loader:
         self.labels = backend.asarray(dataset.labels)
         if len(self) == 0:
             raise ValueError(
-                f"Loader: {len(dataset)} images give no batch of {batch_size}"
-                + (" (drop_last is on)" if drop_last else "")
+                f"Loader: {len(dataset)} images give no batch of {self.batch_size}"
+                + (" (drop_last is on)" if self.drop_last else "")
             )
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        batches = len(self.dataset) / self.batch_size
-        return int(batches) if self.drop_last else ceil(batches)
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        return whole + bool(rest and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
@@ -93,11 +97,23 @@ class Loader:
         x : Tensor (N, H, W, 3), float32 or what `backend.storage` says
         labels : int64 array (N,) on the current backend
         """
+        epoch, start = self.place(epoch, start)
         graph.refuse("a batch of a Loader, which is drawn on the host (see data.ResidentBatches)")
         order = backend.asarray(self.order(epoch))
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield Tensor(self._input(chosen, epoch, batch)), self.labels[chosen]
+
+    def place(self, epoch: int, start: int) -> tuple[int, int]:
+        """An epoch and the first batch to be taken of it, as Python's own integers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are no such ones; `start` may be the number of batches, after which none comes.
+        """
+        epoch = integer("Loader.batches", "epoch", epoch, least=0)
+        return epoch, integer("Loader.batches", "start", start, least=0, most=len(self))
 
     def order(self, epoch: int) -> np.ndarray:
         """The images of this epoch, in their order: int64, on the host."""

@@ -47,6 +47,7 @@ class ResidentBatches:
     def load(self, epoch: int, start: int = 0) -> None:
         """Bring the choices of an epoch to the device; batch `start` is the next one."""
         loader = self.loader
+        epoch, start = loader.place(epoch, start)
         self._order[...] = backend.asarray(loader.order(epoch)[: len(self._order)])
         if loader.augment:
             drawn = [loader.crops(epoch, batch, loader.batch_size) for batch in range(self.count)]

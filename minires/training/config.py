@@ -48,6 +48,13 @@ class Config(Settings):
     chosen = ("dataset", "backend")
     may_change = ("data_dir", "graph", "recompute", "imports", *Settings.may_change)
 
+    limits = (
+        Settings.limits
+        | dict.fromkeys(("epochs", "steps", "batch_size", "train_size", "test_size"), (1, None))
+        | dict.fromkeys(("warm_up", "clip_grad_norm", "lr", "momentum", "weight_decay"), (0, None))
+        | {"label_smoothing": (0, 1)}
+    )
+
     model: str = "resnet20"
     shortcut: str | None = None
     dataset: str = "auto"
@@ -77,29 +84,13 @@ class Config(Settings):
 
     def __post_init__(self):
         object.__setattr__(self, "imports", extensions.load(self.imports))
+        super().__post_init__()
         self._follow_recipes()
         self._complete_optimizer()
         if self.epochs is not None and self.steps is not None:
             raise ValueError("give --epochs or --steps, not both")
-        for name in (
-            "epochs",
-            "steps",
-            "batch_size",
-            "train_size",
-            "test_size",
-            "checkpoint_every",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, but is {value}")
-        for name in ("seed", "warm_up", "clip_grad_norm", "lr", "momentum", "weight_decay"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} must not be negative, but is {value}")
         if self.on_nan not in ON_NAN:
             raise ValueError(f"on_nan is {' or '.join(ON_NAN)}, but is {self.on_nan!r}")
-        if not 0 <= self.label_smoothing <= 1:
-            raise ValueError(f"label_smoothing is 0 to 1, but is {self.label_smoothing}")
         if self.graph and self.clip_grad_norm is not None:
             raise ValueError(
                 "--graph and --clip-grad-norm exclude each other: the norm of the gradients is "

@@ -6,7 +6,7 @@ from itertools import islice
 
 from minires import data, extensions, models, plots
 from minires.amp import GradScaler
-from minires.data import Loader, Normalization
+from minires.data import Dataset, Loader, Normalization
 from minires.training.config import Config
 from minires.training.directory import write_atomically
 from minires.training.errors import Diverged
@@ -16,6 +16,12 @@ from minires.training.nonfinite import first_module, not_finite
 from minires.training.run import Run
 from minires.training.step import step
 from minires.training.weights import save_weights
+
+
+def part_of(dataset: Dataset, most: int | None) -> Dataset:
+    """The first `most` images of a set, or all of them if there are not as many."""
+    return dataset.subset(len(dataset) if most is None else min(most, len(dataset)))
+
 
 BEST, LAST, CURVES = "best.safetensors", "last.safetensors", "curves.png"
 
@@ -55,8 +61,8 @@ class Trainer(Run):
             config.dataset, config.data_dir, download, config.image_size
         )
         config = self.config = config.with_choices(dataset=train_set.name)
-        train_set = train_set.subset(config.train_size or len(train_set))
-        self.test_set = test_set.subset(config.test_size or len(test_set))
+        train_set = part_of(train_set, config.train_size)
+        self.test_set = part_of(test_set, config.test_size)
         self.normalization = Normalization.make(config.normalization, train_set.images)
         self.loader = Loader(
             train_set,

@@ -3,7 +3,10 @@
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from types import NoneType, UnionType
+from typing import ClassVar, Self, get_args, get_type_hints
+
+from minires.arguments import flag, integer, real
 
 NAME = "config.json"
 
@@ -24,6 +27,12 @@ class Settings:
     )
     """What a resumed run may be given anew: none of it changes a bit of what was trained."""
 
+    limits: ClassVar[dict[str, tuple[float | None, float | None]]] = {
+        "seed": (0, None),
+        "checkpoint_every": (1, None),
+    }
+    """Least and most value of numbers, both included; None: any."""
+
     out: str = "runs/latest"
     backend: str = "auto"
     precision: str = "auto"
@@ -31,6 +40,39 @@ class Settings:
     checkpoint_every: int = 500
     on_nan: str = "stop"
     detect_anomaly: bool = False
+
+    def __post_init__(self):
+        """Refuse values of another kind than the field's, and numbers beyond their limits."""
+        for name, value in self.checked(asdict(self)).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def checked(cls, values: dict) -> dict:
+        """Settings by name as Python's own numbers, texts and flags.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is of the wrong kind, or beyond its limits; it is named.
+        """
+        hints = get_type_hints(cls)
+        return {name: cls._checked(name, hints[name], value) for name, value in values.items()}
+
+    @classmethod
+    def _checked(cls, name: str, hint, value):
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        least, most = cls.limits.get(name, (None, None))
+        if value is None and NoneType in kinds:
+            return None
+        if bool in kinds:
+            return flag(cls.__name__, name, value)
+        if int in kinds:
+            return integer(cls.__name__, name, value, least, most)  # type: ignore[arg-type]
+        if float in kinds:
+            return real(cls.__name__, name, value, least, most=most)
+        if str in kinds and not isinstance(value, str):
+            raise TypeError(f"{cls.__name__}: {name} must be a text, but is {value!r}")
+        return value
 
     def to_json(self) -> str:
         """All settings as JSON text."""
@@ -51,9 +93,10 @@ class Settings:
                 raise ValueError("it holds no settings by name")
             if unknown := sorted(found.keys() - {field.name for field in fields(cls)}):
                 raise ValueError(f"a {cls.trained} has no setting {', '.join(unknown)}")
+            found = cls.checked(found)
         except FileNotFoundError:
             return None
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{out / NAME}: not the settings of a training run ({error})"
             ) from None

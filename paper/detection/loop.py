@@ -56,6 +56,12 @@ class DetectionConfig(Settings):
     trained = "detector"
     may_change = ("weights", *Settings.may_change)  # what is in the file is looked at
 
+    limits = (
+        Settings.limits
+        | dict.fromkeys(("epochs", "batch_size"), (1, None))
+        | dict.fromkeys(("lr", "momentum", "weight_decay", "warm_up"), (0, None))
+    )
+
     model: str = "resnet20"
     weights: str | None = None
     out: str = "runs/detector"
@@ -71,12 +77,7 @@ class DetectionConfig(Settings):
     flip: bool = True
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
-        for name in ("seed", "lr", "momentum", "weight_decay", "warm_up"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+        super().__post_init__()
         if self.precision in HALF:
             raise ValueError(
                 f"precision {self.precision} is for the training of classifiers: the detector has "

@@ -163,8 +163,8 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"epochs": 0}, "epochs must be at least 1, but is 0"),
-            ({"lr": -1}, "lr must not be negative, but is -1"),
+            ({"epochs": 0}, "epochs must be an integer, at least 1, but is 0"),
+            ({"lr": -1}, "lr must be a finite number, at least 0, but is -1"),
             ({"precision": "bf16"}, "precision bf16 is for the training of classifiers"),
         ],
     )

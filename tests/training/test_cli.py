@@ -138,7 +138,12 @@ def test_default_directories_are_numbered(tmp_path, monkeypatch, capsys):
     [
         (["train", *TINY, "--epochs", 1, "--steps", 1], "--epochs or --steps, not both"),
         (["train", "--model", "resnet21"], "no network is named 'resnet21'"),
-        (["train", *TINY, "--label-smoothing", 2], "label_smoothing is 0 to 1"),
+        (
+            ["train", *TINY, "--label-smoothing", 2],
+            "label_smoothing must be a finite number, at",
+        ),
+        (["train", *TINY, "--train-size", 10**7], "--train-size is 10,000,000, but shapes has"),
+        (["train", *TINY, "--test-size", 10**7], "--test-size is 10,000,000, but shapes has 1,000"),
         (["train", *TINY, "--backend", "numba_cuda"], "backend 'numba_cuda' does not work here"),
         (
             ["eval", "--weights", "missing.safetensors"],

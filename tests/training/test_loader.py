@@ -6,7 +6,7 @@ from cases import BACKENDS
 from operation_checks import check_augment
 
 import minires as mr
-from minires.data import Loader, Normalization, load_shapes
+from minires.data import Loader, Normalization, ResidentBatches, load_shapes
 from minires.data.dataset import DataError, Dataset
 
 TRAIN, _ = load_shapes(50, 1, image_size=8)
@@ -100,6 +100,66 @@ def test_normalization_survives_the_metadata_exactly():
         assert back.mean.tobytes() == norm.mean.tobytes()
         assert back.inv_std.tobytes() == norm.inv_std.tobytes()
     assert Normalization.from_metadata({}) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"batch_size": 1.5}, TypeError, "batch_size must be an integer, at least 1, but is 1.5"),
+        ({"batch_size": None}, TypeError, "batch_size must be an integer, .* but is None"),
+        ({"batch_size": -1}, ValueError, "batch_size must be .* but is -1"),
+        ({"batch_size": True}, TypeError, "batch_size must be .* but is True"),
+        ({"seed": None}, TypeError, "Loader: seed must be an integer, at least 0, but is None"),
+        ({"seed": -1}, ValueError, "seed must be"),
+        ({"seed": 0.5}, TypeError, "seed must be"),
+        ({"pad": -1}, ValueError, "pad must be"),
+        ({"pad": 4.0}, TypeError, "pad must be"),
+        ({"shuffle": 3}, TypeError, "shuffle must be True or False, but is 3"),
+        ({"augment": None}, TypeError, "augment must be True or False"),
+        ({"drop_last": "no"}, TypeError, "drop_last must be True or False, but is 'no'"),
+    ],
+)
+def test_a_loaders_numbers_are_looked_at(settings, error, message):
+    with pytest.raises(error, match=message):
+        Loader(TRAIN, NORM, **settings)
+
+
+def test_numpys_own_numbers_serve_as_well():
+    loader = Loader(TRAIN, NORM, np.int64(16), seed=np.uint8(3), pad=np.array(2), shuffle=np.True_)
+    assert [len(labels) for _, labels in loader] == [16, 16, 16, 2] and type(loader.seed) is int
+
+
+@pytest.mark.parametrize("place", [(0, -2), (0, 5), (-1, 0), (0.0, 0), (None, 0), (0, 1.5)])
+def test_a_batch_that_there_is_not_is_refused(place):
+    with pytest.raises((TypeError, ValueError), match="Loader.batches: (epoch|start) must be an i"):
+        next(Loader(TRAIN, NORM, 16).batches(*place))
+    with pytest.raises((TypeError, ValueError), match="Loader.batches: (epoch|start) must be an i"):
+        ResidentBatches(Loader(TRAIN, NORM, 16)).load(*place)
+    assert [*Loader(TRAIN, NORM, 16).batches(0, 4)] == []  # behind the last one
+
+
+@pytest.mark.parametrize("count", [-1, 51, 10**9, 1.5, None, "10", True])
+def test_a_subset_has_as_many_images_as_were_asked_for(count):
+    with pytest.raises((TypeError, ValueError), match="shapes: subset: count must be an integer"):
+        TRAIN.subset(count)
+    assert [len(TRAIN.subset(n)) for n in (0, 1, 50)] == [0, 1, 50]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "classes", "message"),
+    [
+        (TRAIN.images, TRAIN.labels.tolist(), TRAIN.classes, "labels must be a NumPy .* a list"),
+        (TRAIN.images, None, TRAIN.classes, "labels must be a NumPy array, but are a NoneType"),
+        (TRAIN.images, TRAIN.labels.astype(str), TRAIN.classes, "labels must be 50 integers"),
+        (TRAIN.images, TRAIN.labels / 2, TRAIN.classes, "labels must be 50 integers"),
+        (TRAIN.images, TRAIN.labels.astype(bool), TRAIN.classes, "labels must be 50 integers"),
+        (TRAIN.images.tolist(), TRAIN.labels, TRAIN.classes, "images must be a NumPy array"),
+        (TRAIN.images, TRAIN.labels, 10, "classes must be a tuple of names, but are 10"),
+    ],
+)
+def test_a_data_set_of_another_kind_is_said(images, labels, classes, message):
+    with pytest.raises(DataError, match=message):
+        Dataset("wrong", images, labels, classes)
 
 
 def test_what_cannot_be_loaded_is_refused_in_words():

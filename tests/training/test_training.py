@@ -338,17 +338,39 @@ def test_a_shortened_run_keeps_the_shape_of_the_schedule():
     ("settings", "message"),
     [
         ({"epochs": 1, "steps": 1}, "not both"),
-        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": 0}, "epochs must be an integer, at least 1, but is 0"),
         ({"batch_size": 0}, "batch_size"),
         ({"schedule": "linear"}, "step, cosine, one-cycle or constant"),
         ({"optimizer": "rmsprop"}, "optimizer is one of sgd, adam, adamw, but is 'rmsprop'"),
         ({"optimizer": "adamw", "momentum": 0.9}, "momentum is no setting of the optimizer adamw"),
         ({"betas": (0.9, 0.99)}, "betas is no setting of the optimizer sgd"),
         ({"seed": -1}, "seed"),
+        ({"lr": float("nan")}, "lr must be a finite number, at least 0, but is nan"),
+        ({"lr": float("inf")}, "lr must be a finite number, at least 0, but is inf"),
+        ({"clip_grad_norm": -1}, "clip_grad_norm must be"),
+        ({"label_smoothing": 1.5}, "label_smoothing must be .* at most 1, but is 1.5"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
+        Config(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 1.5}, "batch_size must be an integer, at least 1, but is 1.5"),
+        ({"batch_size": None}, "batch_size must be an integer, at least 1, but is None"),
+        ({"seed": None}, "seed must be an integer, at least 0, but is None"),
+        ({"seed": True}, "seed must be an integer, at least 0, but is True"),
+        ({"lr": "0.1"}, "lr must be a finite number, at least 0, but is '0.1'"),
+        ({"momentum": 1j}, "momentum must be a finite number"),
+        ({"augment": 1}, "augment must be True or False, but is 1"),
+        ({"schedule": None}, "schedule must be a text, but is None"),
+    ],
+)
+def test_settings_of_another_kind_are_named(settings, message):
+    with pytest.raises(TypeError, match=message):
         Config(**settings)
 
 

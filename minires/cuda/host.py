@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minires.cuda import textbook
 from minires.cuda.signature import Signature
 
 INCLUDE = Path(__file__).parent / "include"
@@ -40,6 +41,7 @@ FLAGS: tuple[str, ...] = (
 )
 FLAGS += ("-ffp-contract=fast", "-fno-strict-aliasing", "-w")
 FLAGS += ("-fno-optimize-sibling-calls",)  # a call's return address tells the kernel's line
+INCLUDED = (f"-I{INCLUDE}", f"-I{INCLUDE / 'cuda'}", "-include", str(INCLUDE / "emulator.h"))
 FLAGS += ("-fvisibility=hidden",)  # kernels of the same name in two libraries are strangers
 
 
@@ -232,12 +234,15 @@ def cores() -> int:
 def compile_library(name: str, source: str) -> Path:
     """Compile C++ source that includes the emulator; announced on stderr, kept on disk."""
     chosen = modes()
-    flags = [*FLAGS, f"-I{INCLUDE}", "-include", str(INCLUDE / "emulator.h")]
+    flags = [*FLAGS, *INCLUDED]
+    if textbook.is_textbook(source):
+        flags.append("-DEMULATOR_TEXTBOOK")
+        source = textbook.translate(source)
     flags += ["-DEMULATOR_CHECKED"] * ("checked" in chosen)
     flags += [f"-fsanitize={mode}" for mode in ("address", "thread") if mode in chosen]
     if "counted" in chosen:
         flags += ["-fsanitize=thread", "-DEMULATOR_COUNTED", "-fno-tree-vectorize"]
-    headers = [path.read_text() for path in sorted(INCLUDE.iterdir())]
+    headers = [path.read_text() for path in sorted(INCLUDE.rglob("*.*"))]
     compiler = _compiler() or "g++"  # which then is not found, in words of the system
     parts = (source, *headers, *FLAGS, *sorted(chosen), compiler, _processor())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

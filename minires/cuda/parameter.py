@@ -21,19 +21,39 @@ DTYPES: dict[str, np.dtype] = {
     "signed char": np.dtype(np.int8),
     "bool": np.dtype(np.bool_),
     "half16": np.dtype(np.float16),
+    "half": np.dtype(np.float16),
+    "long": np.dtype(np.int64),
+    "unsigned long": np.dtype(np.uint64),
+    "short": np.dtype(np.int16),
+    "unsigned short": np.dtype(np.uint16),
+    "char": np.dtype(np.int8),
 }
 """The C types that a kernel's parameters may have."""
+
+VECTORS: dict[str, tuple[str, int]] = {
+    f"{short}{lanes}": (name, lanes)
+    for short, name in (
+        *(("float", "float"), ("double", "double"), ("int", "int"), ("uint", "unsigned")),
+        *(("char", "char"), ("uchar", "unsigned char"), ("short", "short")),
+        *(("ushort", "unsigned short"), ("longlong", "long long"), ("half", "half")),
+    )
+    for lanes in ((2,) if short == "half" else (1, 2, 3, 4))
+}
+"""CUDA's vector types, for pointers: the type of their numbers, and how many they have."""
 
 with contextlib.suppress(ImportError):  # NumPy itself has no bfloat16
     import ml_dtypes
 
-    DTYPES["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
+    DTYPES["bfloat16"] = DTYPES["__nv_bfloat16"] = np.dtype(ml_dtypes.bfloat16)
+    VECTORS["__nv_bfloat162"] = "__nv_bfloat16", 2
 
 LARGEST = {
     "float": float(np.finfo(np.float32).max),
     "double": float(np.finfo(np.float64).max),
     "half16": 65504.0,
+    "half": 65504.0,
     "bfloat16": 2.0**128 - 2.0**120,
+    "__nv_bfloat16": 2.0**128 - 2.0**120,
 }
 """The largest finite number of each C type of fractions."""
 
@@ -69,6 +89,8 @@ class Parameter:
     is_array, is_written, is_optional : bool
         Whether it is a pointer; a pointer to what is not const; a pointer that may be null
         (OPTIONAL in the source, None in Python).
+    lanes : int
+        How many numbers an element has: 4 for float4, whose `kind` is float.
     """
 
     name: str
@@ -76,6 +98,7 @@ class Parameter:
     is_array: bool = False
     is_written: bool = False
     is_optional: bool = False
+    lanes: int = 1
 
     @cached_property
     def dtype(self) -> np.dtype:
@@ -130,6 +153,8 @@ class Parameter:
             self._refuse(f"must be {self.dtype}, but is {given.dtype}{hint}")
         if not flags.c_contiguous:
             self._refuse(f"must be C-contiguous, but has strides {given.strides}")
+        if given.size % self.lanes:
+            self._refuse(f"has {given.size} numbers, but the kernel takes {self.lanes} at a time")
         if self.is_written and not getattr(flags, "writeable", True):
             self._refuse("is written to, but the array is read-only")
         return given

@@ -15,16 +15,36 @@ from functools import cached_property
 from math import prod
 from typing import Any, NoReturn
 
-from minires.cuda.parameter import DTYPES, INTS, OPTIONAL, RANGES, LaunchError, Parameter
+from minires.cuda.parameter import (
+    DTYPES,
+    INTS,
+    OPTIONAL,
+    RANGES,
+    VECTORS,
+    LaunchError,
+    Parameter,
+)
 
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 MOST_THREADS = (1024, 1024, 64)
 MOST_DYNAMIC_SHARED = 227 << 10
 """Bytes of shared memory that a block can have, of any GPU (compute capability 9.0)."""
 
+SPELLED = {
+    **{"uint": "unsigned", "size_t": "unsigned long", "__half": "half", "__half2": "half2"},
+    **{"signed": "int", "uchar": "unsigned char", "ushort": "unsigned short"},
+    **{"nv_bfloat16": "__nv_bfloat16", "nv_bfloat162": "__nv_bfloat162"},
+    **{"int8_t": "signed char", "uint8_t": "unsigned char", "int16_t": "short"},
+    **{"uint16_t": "unsigned short", "int32_t": "int", "uint32_t": "unsigned"},
+    **{"int64_t": "long", "uint64_t": "unsigned long", "ptrdiff_t": "long"},
+}
+"""Other spellings of the C types in `DTYPES` and `VECTORS`."""
+
 _KERNEL = re.compile(
     r"(?:template\s*<(?P<template>[^>]*)>\s*)?"
-    r"__global__\s+void\s+(?:__launch_bounds__\((?P<bounds>[^)]*)\)\s*)?"
+    r"(?:extern\s+\"C\"\s+|static\s+|inline\s+)*"
+    r"__global__\s+(?:static\s+)?(?:__launch_bounds__\((?P<early>[^)]*)\)\s*)?"
+    r"void\s+(?:__launch_bounds__\((?P<bounds>[^)]*)\)\s*)?"
     r"(?P<name>\w+)\s*\((?P<parameters>[^)]*)\)"
 )
 
@@ -130,7 +150,8 @@ def parse(source: str, expression: str, file: str) -> Signature:
     """
     name, _, listed = expression.partition("<")
     values = [value.strip() for value in listed.rstrip(">").split(",")] if listed else []
-    for match in _KERNEL.finditer(_without_comments(source)):
+    plain = _without_comments(source)
+    for match in _KERNEL.finditer(plain):
         if match["name"] == name:
             break
     else:
@@ -142,26 +163,65 @@ def parse(source: str, expression: str, file: str) -> Signature:
             f"gives {len(values)}"
         )
     given = {words[-1]: value for words, value in zip(template, values, strict=True)}
+    given = {**_aliases(plain), **given}
     parameters = tuple(
         _parameter(text, given, f"kernel {expression} of {file}")
         for text in match["parameters"].split(",")
         if text.strip()
     )
-    return Signature(expression, file, parameters, match["template"] or "", match["bounds"] or "")
+    bounds = match["early"] or match["bounds"] or ""
+    return Signature(expression, file, parameters, match["template"] or "", bounds)
+
+
+def kernels(source: str) -> list[str]:
+    """The names of the kernels in C++ source, in its order."""
+    return [match["name"] for match in _KERNEL.finditer(_without_comments(source))]
+
+
+def _aliases(plain: str) -> dict[str, str]:
+    """Names that the source itself gives to types: by typedef, using or #define."""
+    typedefs = re.findall(r"\btypedef\s+([\w\s]+?)\s+(\w+)\s*;", plain)
+    others = re.findall(r"\busing\s+(\w+)\s*=\s*([\w\s]+?)\s*;", plain)
+    others += re.findall(
+        r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+([a-z_][\w ]*?)[ \t]*$", plain, re.M
+    )
+    return {name: kind for kind, name in typedefs} | dict(others)
+
+
+IGNORED = ("*", "const", "__restrict__", "__restrict", "restrict", "volatile", OPTIONAL)
+"""What stands beside a parameter's type."""
 
 
 def _parameter(text: str, given: dict[str, str], kernel: str) -> Parameter:
-    words = text.replace("*", " * ").split()
+    words = re.sub(r"(\w+)\s*\[\s*\w*\s*\]", r"* \1", text).replace("*", " * ").split()
     name, is_array, is_optional = words[-1], "*" in words, OPTIONAL in words
-    kept = [w for w in words[:-1] if w not in ("*", "const", "__restrict__", OPTIONAL)]
+    kept = [w for w in words[:-1] if w not in IGNORED]
     kind = given.get(" ".join(kept), " ".join(kept))
+    kind, lanes = VECTORS.get(spelled := _spelled(kind), (spelled, 1))
+    if lanes > 1 and not is_array:
+        raise LaunchError(
+            f"{kernel}: parameter {name} has type {spelled}; pass its {lanes} numbers one by one"
+        )
     if kind not in DTYPES:
         raise LaunchError(
             f"{kernel}: parameter {name} has type {kind!r}; known are {', '.join(DTYPES)}"
         )
     if is_optional and not is_array:
         raise LaunchError(f"{kernel}: parameter {name} is {OPTIONAL}, but only a pointer can be")
-    return Parameter(name, kind, is_array, is_array and "const" not in words, is_optional)
+    is_written = is_array and "const" not in words[: words.index("*")]
+    return Parameter(name, kind, is_array, is_written, is_optional, lanes)
+
+
+def _spelled(kind: str) -> str:
+    """A C type as `DTYPES` spells it: `unsigned long long int` -> `unsigned long long`."""
+    kind = kind.removeprefix("std::")
+    words = kind.split()
+    if "int" in words and len(words) > 1:
+        words.remove("int")
+    if words[:1] == ["signed"] and words[1:] != ["char"]:
+        words = words[1:]
+    kind = " ".join(words)
+    return SPELLED.get(kind, kind)
 
 
 def _is_shape(value, most: tuple[int, int, int]) -> bool:

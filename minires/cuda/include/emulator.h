@@ -14,7 +14,8 @@
 // written and indices beyond its end. Out-of-bounds accesses of arrays are AddressSanitizer's part
 // (-fsanitize=address), missing barriers ThreadSanitizer's (-fsanitize=thread).
 //
-// Not emulated: time, races between blocks, weak memory ordering, cp.async, wgmma, grid barriers.
+// Not emulated: time, weak memory ordering, inline PTX, cp.async, wgmma, grid barriers. Races between
+// blocks are found by the watched emulator of `minires cuda` (watch.h).
 //
 // See docs/decisions/cuda.md, "One file, two ends".
 #pragma once
@@ -30,17 +31,15 @@
 #define __device__
 #define __host__
 #define __constant__ static
+#define __managed__
+#define __grid_constant__
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
-#define __align__(n) alignas(n)
-#define __shared__ static_assert(false, "declare shared memory with SHARED(type, name, count)");
+#define __align__(n) __attribute__((aligned(n)))
+#define __shared__ static __thread  // a core runs one block at a time; see textbook.py
 
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(16) double2 { double x, y; };
-inline float2 make_float2(float a, float b) { return {a, b}; }
-inline float4 make_float4(float a, float b, float c, float d) { return {a, b, c, d}; }
+#include "vector_types.h"
 
 namespace emulator {
 
@@ -142,7 +141,13 @@ EMULATOR_OWN inline void __syncwarp(unsigned mask = ~0u) {
     emulator::wait(
         emulator::IN_WARP_OPERATION, mask, emulator::SYNCWARP, __builtin_return_address(0));
 }
+#if !defined(EMULATOR_WATCHED)
 inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+#else
+void __threadfence();  // watch.h: what this thread has written may now be published
+#endif
+inline void __threadfence_block() { __threadfence(); }
+inline void __threadfence_system() { __threadfence(); }
 template <class T>
 __forceinline__ T __shfl_sync(unsigned mask, T value, int lane, int width = 32) {
     unsigned own = emulator::me()->lane;
@@ -171,18 +176,7 @@ __forceinline__ unsigned __ballot_sync(unsigned mask, int yes) { return emulator
 __forceinline__ int __any_sync(unsigned mask, int yes) { return emulator::vote(mask, yes) != 0; }
 __forceinline__ int __all_sync(unsigned mask, int yes) { return emulator::vote(mask, !yes) == 0; }
 
-inline int atomicAdd(int* place, int value) { return __atomic_fetch_add(place, value, __ATOMIC_RELAXED); }
-inline unsigned atomicAdd(unsigned* place, unsigned value) {
-    return __atomic_fetch_add(place, value, __ATOMIC_RELAXED);
-}
-template <class T> T atomicAdd(T* place, T value) {
-    T before, after;
-    __atomic_load(place, &before, __ATOMIC_RELAXED);
-    do after = before + value;
-    while (!__atomic_compare_exchange(
-        place, &before, &after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    return before;
-}
+#include "atomics.h"
 
 template <class T> __forceinline__ T __ldg(const T* place) { return *place; }
 template <class T, class U> constexpr std::common_type_t<T, U> min(T a, U b) { return a < b ? a : b; }
@@ -220,11 +214,7 @@ EMULATOR_OWN inline void store4(float* p, float4 value) {
 #endif
     p[0] = value.x, p[1] = value.y, p[2] = value.z, p[3] = value.w;
 }
-using std::exp;
-using std::fma;
-using std::log;
-using std::sqrt;
-inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+#include "intrinsics.h"
 
 namespace emulator {
 constexpr int first(int threads, int = 0, int = 0) { return threads; }  // of __launch_bounds__

@@ -1,6 +1,9 @@
 // The scheduler: runs the threads of a block as fibres, until all have ended or nobody can go on.
 #pragma once
 #include <dlfcn.h>
+#if defined(EMULATOR_TEXTBOOK)
+#include <link.h>
+#endif
 #include <sys/mman.h>
 
 #include <atomic>
@@ -24,6 +27,10 @@ struct dim3 {
     constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
 };
 struct uint3 { unsigned x, y, z; };
+
+#if defined(EMULATOR_TEXTBOOK)  // where every `extern __shared__` array begins
+extern "C" { __attribute__((weak, aligned(128))) __thread char minires_dynamic_shared[227 << 10]; }
+#endif
 
 namespace emulator {
 
@@ -207,6 +214,26 @@ EMULATOR_OWN inline void wait(State state, uint32_t mask, Operation operation, v
 #endif
 }
 
+#if defined(EMULATOR_TEXTBOOK)
+// Fill this core's thread-local memory, where the kernel's __shared__ arrays lie, with NaN.
+EMULATOR_OWN inline void poison_shared() {
+    Core* core = this_core();
+    dl_iterate_phdr([](dl_phdr_info* library, size_t, void*) -> int {
+        bool own = false;
+        for (int i = 0; i < library->dlpi_phnum; i++) {
+            const auto& part = library->dlpi_phdr[i];
+            uintptr_t first = library->dlpi_addr + part.p_vaddr;
+            own |= part.p_type == PT_LOAD && uintptr_t(&poison_shared) - first < part.p_memsz;
+        }
+        for (int i = 0; own && i < library->dlpi_phnum; i++)
+            if (library->dlpi_phdr[i].p_type == PT_TLS)
+                memset(library->dlpi_tls_data, 0xff, library->dlpi_phdr[i].p_memsz);
+        return own;
+    }, nullptr);
+    this_core() = core;  // it lay there, too
+}
+#endif
+
 EMULATOR_OWN inline void prepare(Core* core) {
     for (unsigned i = 0; i < core->count; i++) {
         Thread& thread = core->threads[i];
@@ -225,6 +252,10 @@ EMULATOR_OWN inline void prepare(Core* core) {
     }
     core->turn++;
     core->declared = 0;
+#if defined(EMULATOR_TEXTBOOK)
+    poison_shared();
+    memset(minires_dynamic_shared, 0xff, core->launch->dynamic_bytes);
+#endif
     if (!core->dynamic.empty()) {
         memset(core->dynamic.data(), 0xff, core->dynamic.size());  // NaN
         memset(core->dynamic_written.data(), 0, core->dynamic_written.size());

@@ -4,6 +4,7 @@ See docs/decisions/autodiff.md, "Two dtypes".
 """
 
 import sys
+from math import prod
 from types import ModuleType
 
 import numpy as np
@@ -61,13 +62,23 @@ def column_sum(x):
     product adds SUM_ROWS rows in the dtype of x, the partial sums are added in float64, so the
     error does not grow with the number of rows.
     """
-    xp, rows = array_module(x), x.reshape(-1, x.shape[-1])
+    xp, rows = array_module(x), x.reshape(prod(x.shape[:-1]), x.shape[-1])
     ones = xp.ones(SUM_ROWS, x.dtype)
     total = xp.zeros(x.shape[-1], np.float64)
     for start in range(0, len(rows), SUM_ROWS):
         part = rows[start : start + SUM_ROWS]
         total += ones[: len(part)] @ part
     return total.astype(x.dtype)
+
+
+def sum_over(x, axis, keepdims: bool = False):
+    """Sum of x over these axes, in the dtype of x; float32 numbers are added in float64.
+
+    NumPy adds along a leading axis one by one: a million times 0.1 would be 100958 in float32.
+    """
+    wide = np.float64 if x.dtype == np.float32 else x.dtype
+    total = x.sum(axis=axis, keepdims=keepdims, dtype=wide)
+    return array_module(x).asarray(total, x.dtype)
 
 
 def unbroadcast(gradient, shape: tuple[int, ...]):
@@ -84,7 +95,7 @@ def unbroadcast(gradient, shape: tuple[int, ...]):
     stretched = [
         extra + i for i, n in enumerate(shape) if n == 1 and gradient.shape[extra + i] != 1
     ]
-    return gradient.sum(axis=(*range(extra), *stretched), keepdims=True).reshape(shape)
+    return sum_over(gradient, (*range(extra), *stretched), keepdims=True).reshape(shape)
 
 
 def widened(x):

@@ -33,14 +33,15 @@ def real(
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
+    below: float | None = None,
 ) -> float:
-    """`value` as a float: finite, at least `least`, more than `above`, at most `most`."""
-    expected = "a finite number" + _bounds(least, above, most)
+    """`value` as a float: finite, and within these bounds."""
+    expected = "a finite number" + _bounds(least, above, most, below)
     kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 else "not one number"
     if kind not in ("i", "u", "f"):
         raise _wrong(TypeError, where, name, expected, value)
     number = float(value)
-    if not (np.isfinite(number) and _within(number, least, above, most)):
+    if not (np.isfinite(number) and _within(number, least, above, most, below)):
         raise _wrong(ValueError, where, name, expected, value)
     return number
 
@@ -52,13 +53,13 @@ def flag(where: str, name: str, value) -> bool:
     return bool(value)
 
 
-def _within(number, least, above, most) -> bool:
+def _within(number, least, above, most, below=None) -> bool:
     at_least = (least is None or number >= least) and (above is None or number > above)
-    return at_least and (most is None or number <= most)
+    return at_least and (most is None or number <= most) and (below is None or number < below)
 
 
-def _bounds(least, above, most) -> str:
-    said = [("at least", least), ("more than", above), ("at most", most)]
+def _bounds(least, above, most, below=None) -> str:
+    said = [("at least", least), ("more than", above), ("at most", most), ("less than", below)]
     parts = [f"{words} {bound}" for words, bound in said if bound is not None]
     return ", " + " and ".join(parts) if parts else ""
 

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from minires import backend
+from minires.arguments import real
 from minires.tensor import Tensor, as_tensor
 
 
@@ -43,11 +44,18 @@ def stored(op: str, x, **parameters) -> tuple[Tensor, ...]:
     return x, *tensors
 
 
-def normalization(op: str, shape: tuple, training: bool, **per_channel) -> None:
-    """What batch normalisation of `shape` (..., C) asks of its parameters and statistics."""
+def normalization(op: str, shape: tuple, training: bool, momentum, eps, **per_channel) -> tuple:
+    """What batch normalisation of `shape` (..., C) asks of its parameters and statistics.
+
+    Returns momentum and eps as floats.
+    """
     channels = shape[-1]
+    momentum = real(op, "momentum", momentum, least=0, most=1)
+    eps = real(op, "eps", eps, least=0)
     for name, value in per_channel.items():
-        if not isinstance(value, Tensor) and not backend.is_array(value):
+        if name.startswith("running"):
+            statistics(op, name, value, training)
+        elif not isinstance(value, Tensor) and not backend.is_array(value):
             raise TypeError(
                 f"{op}: {name} must be an array of the current backend {backend.current()!r} "
                 f"(see minires.backend.asarray), but is a "
@@ -64,6 +72,20 @@ def normalization(op: str, shape: tuple, training: bool, **per_channel) -> None:
             f"{op}: training needs more than one value per channel, but normalises {shape}: the "
             f"variance of a single value is zero; use a larger batch or evaluation mode"
         )
+    return momentum, eps
+
+
+def statistics(op: str, name: str, array, training: bool) -> None:
+    """Running statistics must be arrays of floats; in training they are written to."""
+    if not backend.is_array(array):
+        raise TypeError(
+            f"{op}: {name} must be an array of the current backend {backend.current()!r} (see "
+            f"minires.backend.asarray), but is a {type(array).__module__}.{type(array).__name__}"
+        )
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{op}: {name} must be float32 or float64, but is {array.dtype}")
+    if training and not getattr(array.flags, "writeable", True):
+        raise ValueError(f"{op}: {name} is read-only, but training updates it in place")
 
 
 def rank(op: str, name: str, tensor: Tensor, axes: str) -> None:
@@ -87,6 +109,8 @@ def pair(op: str, name: str, value, least: int) -> tuple[int, int]:
 
 def fits(op: str, x: Tensor, kernel, padding) -> None:
     """A window `kernel` must fit into the padded image x (N,H,W,C)."""
+    if min(kernel) < 1:
+        raise ValueError(f"{op}: a window of {kernel} has no pixels; it needs a row and a column")
     for axis, size, k, p in zip("HW", x.shape[1:3], kernel, padding, strict=True):
         if size + 2 * p < k:
             raise ValueError(

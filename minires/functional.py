@@ -26,7 +26,7 @@ from minires.activations import softplus as softplus
 from minires.activations import softsign as softsign
 from minires.activations import tanh as tanh
 from minires.activations import tanhshrink as tanhshrink
-from minires.arguments import real
+from minires.arguments import integer, real
 from minires.function import Function
 from minires.kernels.arrays import output_size
 from minires.losses import binary_cross_entropy as binary_cross_entropy
@@ -126,9 +126,9 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: x must be (..., C) with at least 2 axes, but is {x.shape}")
     statistics = {"running_mean": running_mean, "running_var": running_var}
-    checks.normalization(
-        "batch_norm", x.shape, training, gamma=inputs[1], beta=inputs[2], **statistics
-    )
+    per_channel = {"gamma": inputs[1], "beta": inputs[2], **statistics}
+    settings = (training, momentum, eps)
+    momentum, eps = checks.normalization("batch_norm", x.shape, *settings, **per_channel)
     if residual is not None and inputs[3].shape != x.shape:
         raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
     return Function(
@@ -188,7 +188,8 @@ def conv_norm_relu(
         output_size(*sizes) for sizes in zip(x.shape[1:3], w.shape, stride, padding, strict=False)
     )
     named = {"gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var}
-    checks.normalization(op, (len(x), rows, columns, w.shape[3]), training, **named)
+    y_shape = (len(x), rows, columns, w.shape[3])
+    momentum, eps = checks.normalization(op, y_shape, training, momentum, eps, **named)
     return Function(
         op,
         running=tuple(running),
@@ -277,7 +278,9 @@ def basic_block(
         mean, var = running
         named = {f"gamma{i}": inputs[3 * i - 1], f"beta{i}": inputs[3 * i]}
         named |= {f"running_mean{i}": mean, f"running_var{i}": var}
-        checks.normalization("basic_block", y_shape, training, **named)
+        momentum, eps = checks.normalization(
+            "basic_block", y_shape, training, momentum, eps, **named
+        )
     return Function(
         "basic_block",
         running1=tuple(running1),
@@ -378,6 +381,8 @@ def global_avg_pool2d(x) -> Tensor:
     """Mean over the pixels: x (N,H,W,C) -> (N,C), float32 if x is of half length."""
     (x,) = checks.stored("global_avg_pool2d", x)
     checks.rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
+    if 0 in x.shape[1:3]:
+        raise ValueError(f"global_avg_pool2d: x {x.shape} has no pixels")
     return Function("global_avg_pool2d")(x)
 
 
@@ -385,8 +390,8 @@ def shortcut(x, stride: int, channels: int) -> Tensor:
     """Option A of He et al. 2015, section 4.2: subsample x (N,H,W,C), zero-pad to `channels`."""
     (x,) = checks.floats("shortcut", x=x)
     checks.rank("shortcut", "x", x, "(N,H,W,C)")
-    if not isinstance(stride, int) or stride < 1:
-        raise ValueError(f"shortcut: stride must be an integer of at least 1, but is {stride!r}")
+    stride = integer("shortcut", "stride", stride, least=1)
+    channels = integer("shortcut", "channels", channels, least=0)
     if channels < x.shape[3]:
         raise ValueError(f"shortcut: cannot pad {x.shape[3]} channels to {channels}")
     return Function("shortcut", stride=stride, channels=channels)(x)
@@ -437,6 +442,8 @@ def cross_entropy(
         raise TypeError(
             f"cross_entropy: labels must be integers (class indices), but are {labels.dtype}"
         )
+    if logits.shape[-1] == 0:
+        raise ValueError(f"cross_entropy: logits {logits.shape} have no classes")
     if labels.size == 0 and reduction == "mean":
         raise ValueError("cross_entropy: the batch is empty, its mean loss is not defined")
     # Reading labels back from a GPU would stop it at every step; those of a Dataset are checked.

@@ -9,9 +9,13 @@ bare number, has a say only if its kind is higher. Numbers of half length (float
 computed with as float32, and the result is rounded once.
 """
 
+from math import prod
+
 import numpy as np
 
+from minires import axes as named
 from minires import backend
+from minires.arguments import flag
 from minires.function import Function
 
 
@@ -109,17 +113,34 @@ def reduce(kind: str, x, axis, keepdims: bool):
         x = floating(x)
     elif kind == "sum" and x.dtype.kind in "iub" and x.dtype != np.uint64:
         x = cast(x, np.int64)
-    return widened(Function("reduce", axis=_axes(x, axis), keepdims=keepdims, kind=kind), x)
+    axes = named.axes(kind, axis, x.ndim)
+    if kind == "max" and any(x.shape[i] == 0 for i in axes):
+        raise ValueError(f"max: there is no largest of no elements (shape {x.shape}, axis {axis})")
+    keepdims = flag(kind, "keepdims", keepdims)
+    return widened(Function("reduce", axis=axes, keepdims=keepdims, kind=kind), x)
 
 
 def reshape(x, shape: tuple):
     """x in another shape."""
-    return Reshape(shape=_unpacked(shape))(x)
+    wanted = named.lengths("reshape", shape)
+    known = prod(n for n in wanted if n != -1)
+    if wanted.count(-1) == 1 and known > 0 and x.size % known == 0:
+        wanted = tuple(x.size // known if n == -1 else n for n in wanted)
+    if min(wanted, default=0) < 0 or prod(wanted) != x.size:
+        raise ValueError(
+            f"reshape: the {x.size} elements of {x.shape} do not fit into {wanted}"
+            + " (-1 stands for one length, if the others leave no choice)" * (-1 in wanted)
+        )
+    return Reshape(shape=wanted)(x)
 
 
 def transpose(x, axes: tuple):
     """x with its axes in the given order; reversed if none is given."""
-    axes = _axes(x, _unpacked(axes) or tuple(range(x.ndim))[::-1])
+    order = named.lengths("transpose", axes) if axes else tuple(range(x.ndim))[::-1]
+    if axes and len(order) == 2:  # PyTorch's meaning; the order of a matrix can only be that, too
+        first, second = named.axes("transpose", order, x.ndim)
+        order = tuple(second if i == first else first if i == second else i for i in range(x.ndim))
+    axes = named.axes("transpose", order, x.ndim)
     if len(axes) != x.ndim:
         raise ValueError(
             f"transpose: {axes} does not name each of the {x.ndim} axes of {x.shape} once"
@@ -131,7 +152,14 @@ def index(x, key):
     """x[key] with NumPy's rules; an index may be a list, an array or an integer Tensor."""
     parts = key if isinstance(key, tuple) else (key,)
     are_arrays = (Function.Tensor, list, np.ndarray)
-    parts = tuple(as_data(part) if isinstance(part, are_arrays) else part for part in parts)
+    parts = tuple(
+        np.zeros(np.shape(part), np.int64)
+        if isinstance(part, list) and np.size(part) == 0
+        else as_data(part)
+        if isinstance(part, are_arrays)
+        else part
+        for part in parts
+    )
     return widened(Function("index", key=parts), x)
 
 
@@ -244,20 +272,3 @@ def _common(a, b) -> np.dtype:
         return longer if longer.itemsize > 2 else np.dtype(np.float32)
     dtype = np.promote_types(a.dtype, b.dtype)
     return dtype if ranks[0] == 2 or dtype.kind in "iub" else np.dtype(np.int64)
-
-
-def _unpacked(numbers: tuple) -> tuple[int, ...]:
-    """f(2, 3) and f((2, 3)) mean the same."""
-    alone = len(numbers) == 1 and isinstance(numbers[0], tuple | list)
-    return tuple(numbers[0]) if alone else numbers
-
-
-def _axes(x, axis) -> tuple[int, ...]:
-    """`axis` as a tuple of distinct non-negative ints."""
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
-    if any(not -x.ndim <= a < x.ndim for a in axes):
-        raise ValueError(f"axis {axis} is out of range for a tensor of shape {x.shape}")
-    normal = tuple(a % x.ndim for a in axes)
-    if len(set(normal)) < len(normal):
-        raise ValueError(f"axis {axis} names an axis twice")
-    return normal

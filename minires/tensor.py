@@ -7,11 +7,12 @@
 array([2., 4., 6.], dtype=float32)
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from minires import backend, numpy_calls, operators
+from minires import axes, backend, numpy_calls, operators
 from minires.function import Function, leaf_gradients
 from minires.recording import recording
 
@@ -84,6 +85,15 @@ class Tensor:
         """Number of elements."""
         return self.data.size
 
+    def __getstate__(self) -> dict:
+        """What `copy.deepcopy` and `pickle` take: a leaf, since a graph belongs to one tensor."""
+        if self.grad_fn is not None:
+            raise TypeError(
+                f"a tensor that was computed (by {self.grad_fn.name}) cannot be copied or pickled, "
+                f"since its graph cannot; take its values: x.detach()"
+            )
+        return self.__dict__
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -149,10 +159,8 @@ class Tensor:
                 )
             gradient = xp.ones(self.shape, self.dtype)
         else:
-            gradient = gradient.data if isinstance(gradient, Tensor) else gradient
-            if hasattr(gradient, "dtype") and gradient.dtype != self.dtype:
-                gradient = backend.converted(gradient, self.dtype)
-            gradient = backend.copied(xp.asarray(gradient, self.dtype))
+            gradient = operators.as_data(gradient, self.dtype)
+            gradient = backend.copied(xp.asarray(backend.converted(gradient, self.dtype)))
             if gradient.shape != self.shape:
                 raise ValueError(
                     f"backward(gradient): the gradient is {gradient.shape}, the tensor {self.shape}"
@@ -294,11 +302,12 @@ class Tensor:
 
     def flatten(self, start: int = 0) -> "Tensor":
         """All axes from `start` on made into one."""
-        return self.reshape(*self.shape[:start], -1)
+        start = axes.axis("flatten", start, max(1, self.ndim))
+        return self.reshape(*self.shape[:start], prod(self.shape[start:]))
 
-    def transpose(self, *axes) -> "Tensor":
-        """Axes in the given order; reversed if none is given (NumPy's `transpose`)."""
-        return operators.transpose(self, axes)
+    def transpose(self, *order) -> "Tensor":
+        """Axes in the given order; reversed if none is given; two axes are exchanged."""
+        return operators.transpose(self, order)
 
     @property
     def T(self) -> "Tensor":

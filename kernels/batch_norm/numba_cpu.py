@@ -153,6 +153,10 @@ def merge(means, squares, i, before, count, mean, square):
     """Merge `count` values of channel i into the statistics of the `before` values seen so far."""
     total = before + count
     difference = mean - means[i]
+    if not np.isfinite(difference):  # an infinity stays one, and has no variance
+        means[i] += mean
+        squares[i] = np.nan
+        return
     means[i] += difference * (count / total)
     squares[i] += square + difference * difference * (before * (count / total))
 

@@ -1,5 +1,7 @@
 """Batch normalisation in array code, by the formulas of `__init__.py`."""
 
+from math import prod
+
 from minires.kernels.arrays import array_module, column_sum
 
 
@@ -19,7 +21,7 @@ def forward(
     """Normalise each channel, scale, shift, add the residual, clip; see the contract."""
     xp = array_module(x)
     if training:
-        m = x.size // x.shape[-1]
+        m = prod(x.shape[:-1])
         mean = column_sum(x) / m
         centred = x - mean
         var = column_sum(centred * centred) / m
@@ -49,7 +51,7 @@ def backward(dy, saved, needs=(True, True, True, True)):
     dx = None
     if needs[0]:
         if training:
-            m = dy.size // dy.shape[-1]
+            m = prod(dy.shape[:-1])
             dx = du - x_hat * (dgamma / m)
             dx -= dbeta / m
             dx *= gamma * inv_std

@@ -3,6 +3,8 @@
 See docs/decisions/cpu.md, "Blocks of im2col".
 """
 
+from math import prod
+
 from minires.kernels.arrays import array_module, pad_image, windows
 
 BLOCK_BYTES = 4 << 20
@@ -30,7 +32,8 @@ def convolve(xp, w, stride):
     columns = w.reshape(kh * kw * c, k)
     y = array_module(xp).empty((*view.shape[:3], k), xp.dtype)
     for block in blocks(view):
-        rows = view[block].reshape(-1, kh * kw * c)  # the one copy: windows -> rows of X
+        pixels = prod(view[block].shape[:3])
+        rows = view[block].reshape(pixels, kh * kw * c)  # the one copy: windows -> rows of X
         y[block] = (rows @ columns).reshape(y[block].shape)
     return y
 
@@ -41,7 +44,8 @@ def weight_gradient(dy, xp, w_shape, stride):
     view = windows(xp, (kh, kw), stride)
     dw = array_module(dy).zeros((kh * kw * c, k), dy.dtype)
     for block in blocks(view):
-        dw += view[block].reshape(-1, kh * kw * c).T @ dy[block].reshape(-1, k)
+        pixels = prod(view[block].shape[:3])
+        dw += view[block].reshape(pixels, kh * kw * c).T @ dy[block].reshape(pixels, k)
     return dw.reshape(w_shape)
 
 

@@ -1,5 +1,6 @@
 """The affine map: a 1x1 convolution of images with one pixel, and the kernels of `cuda.cu`."""
 
+from math import prod
 from pathlib import Path
 
 from minires.cuda import Module, element_type
@@ -44,7 +45,7 @@ def backward(dy, saved, needs=(True, True, True)):
 
 
 def _pixels(x):
-    return x.reshape(-1, 1, 1, x.shape[-1])
+    return x.reshape(prod(x.shape[:-1]), 1, 1, x.shape[-1])
 
 
 def _filter(w):

@@ -3,6 +3,8 @@
 See docs/decisions/cpu.md, "Linear stays with BLAS".
 """
 
+from math import prod
+
 from minires.kernels.arrays import column_sum
 
 
@@ -18,5 +20,6 @@ def backward(dy, saved, needs=(True, True, True)):
     """(dx, dw, db), db only where there is a bias."""
     x, w, has_bias = saved
     dx = dy @ w.T if needs[0] else None
-    dw = x.reshape(-1, w.shape[0]).T @ dy.reshape(-1, w.shape[1]) if needs[1] else None
+    rows = prod(x.shape[:-1])  # -1 would be undefined for no features
+    dw = x.reshape(rows, w.shape[0]).T @ dy.reshape(rows, w.shape[1]) if needs[1] else None
     return (dx, dw, column_sum(dy)) if has_bias else (dx, dw)

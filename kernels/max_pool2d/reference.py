@@ -12,8 +12,20 @@ def forward(x, kernel, stride, padding=(0, 0)):
     n, ho, wo, kh, kw, c = view.shape
     candidates = view.reshape(n, ho, wo, kh * kw, c)
     winner = candidates.argmax(axis=3)
+    if any(padding):
+        _leave_the_border(winner, candidates, x, kernel, stride, padding)
     y = xp.take_along_axis(candidates, winner[:, :, :, None], axis=3)[:, :, :, 0]
     return y, (winner, x.shape, kernel, stride, padding)
+
+
+def _leave_the_border(winner, candidates, x, kernel, stride, padding) -> None:
+    """Where all pixels of a window are -inf, like the border, the first pixel wins."""
+    xp = array_module(x)
+    value = xp.take_along_axis(candidates, winner[:, :, :, None], axis=3)[:, :, :, 0]
+    lost = xp.isneginf(value)
+    if lost.any():
+        pixels = windows(pad_image(xp.ones_like(x), padding), kernel, stride)
+        winner[lost] = pixels.reshape(candidates.shape).argmax(axis=3)[lost]
 
 
 def backward(dy, saved, needs=(True,)):

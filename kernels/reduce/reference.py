@@ -2,7 +2,9 @@
 
 from math import prod
 
-from minires.kernels.arrays import array_module
+import numpy as np
+
+from minires.kernels.arrays import array_module, sum_over
 
 
 def forward(x, axis, keepdims, kind):
@@ -12,12 +14,11 @@ def forward(x, axis, keepdims, kind):
         remaining = [n for i, n in enumerate(x.shape) if i not in axis]
         y = kept if keepdims else kept.reshape(remaining)
         return y, (x.shape, axis, kind, x, kept)
-    y = (
-        x.sum(axis=axis, keepdims=keepdims)
-        if kind == "sum"
-        else x.mean(axis=axis, keepdims=keepdims)
-    )
-    return array_module(x).asarray(y), (x.shape, axis, kind, None, None)
+    y = sum_over(x, axis, keepdims)
+    if kind == "mean":
+        n = prod(x.shape[i] for i in axis)
+        y = y / n if n else array_module(x).full_like(y, np.nan)
+    return array_module(x).asarray(y, x.dtype), (x.shape, axis, kind, None, None)
 
 
 def backward(dy, saved, needs=(True,)):
@@ -29,5 +30,5 @@ def backward(dy, saved, needs=(True,)):
         winners = x == kept
         return (winners * (dy / winners.sum(axis=axis, keepdims=True, dtype=dy.dtype)),)
     if kind == "mean":
-        dy = dy / prod(shape[i] for i in axis)
+        dy = dy / max(1, prod(shape[i] for i in axis))
     return (xp.broadcast_to(dy, shape).copy(),)

@@ -10,6 +10,6 @@ def forward(x):
 
 
 def backward(dy, saved, needs=(True,)):
-    """dx = dy where y > 0."""
+    """dx = dy where y is not 0: where y > 0, and at a NaN, which lets the gradient pass."""
     (y,) = saved
-    return (array_module(y).where(y > 0, dy, 0),)
+    return (array_module(y).where(y <= 0, 0, dy),)

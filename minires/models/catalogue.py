@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minires import backend, nn
-from minires.models.cifar import CifarResNet
+from minires.models.cifar import MOST_BLOCKS, CifarResNet
 from minires.models.imagenet import BLOCKS, ImageNetResNet
 from minires.models.vgg import CONVOLUTIONS, VGG, AlexNet, CifarVGG
 from minires.tensor import Tensor, no_grad
@@ -140,7 +140,7 @@ FAMILIES = {
 def _for_cifar(name: str) -> Network | None:
     """``resnetD`` or ``plainD`` with D = 6n + 2 layers; None if `name` is another one."""
     kind, depth = _kind_and_depth(name)
-    if depth < 8 or depth % 6 != 2:
+    if depth < 8 or depth % 6 != 2 or depth > 6 * MOST_BLOCKS + 2:
         return None
     arguments, options = FAMILIES[kind]
     return Network(
@@ -254,6 +254,7 @@ def get(name: str) -> Network:
     if (network := NETWORKS.get(name) or _for_cifar(name)) is not None:
         return network
     kind, depth = _kind_and_depth(name)
+    depth = min(depth, 6 * MOST_BLOCKS + 2)  # the deepest that is built
     near = [f"{kind}{max(8, 6 * round((depth - 2) / 6) + 2)}"] if kind else []
     near += get_close_matches(name, NETWORKS)
     meant = f", but {near[0]} is" if near else ""

@@ -11,7 +11,11 @@
 
 from minires import functional as F
 from minires import nn
+from minires.arguments import integer
 from minires.models.blocks import BasicBlock, conv_norm_relu, run_recomputing
+
+MOST_BLOCKS = 1000
+"""Per stage: 6,002 layers and 97 million parameters, five times the deepest of the paper's."""
 
 
 class CifarResNet(nn.Module):
@@ -42,8 +46,7 @@ class CifarResNet(nn.Module):
         recompute: bool = False,
     ):
         super().__init__()
-        if n < 1:
-            raise ValueError(f"CifarResNet: n is the number of blocks per stage, but is {n}")
+        n = integer("CifarResNet", "n (blocks per stage)", n, least=1, most=MOST_BLOCKS)
         self.depth, self.fused, self.recompute = 6 * n + 2, fused, recompute
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from minires import functional as F
 from minires import nn
+from minires.arguments import integer
 from minires.models import blocks
 from minires.models.blocks import conv_norm_relu, make_shortcut, run_recomputing
 
@@ -118,6 +119,7 @@ class ImageNetResNet(nn.Module):
         recompute: bool = False,
     ):
         super().__init__()
+        depth = integer("ImageNetResNet", "depth", depth)
         if depth not in BLOCKS:
             raise ValueError(
                 f"ImageNetResNet: the depth is {', '.join(map(str, BLOCKS))}, but is {depth}"

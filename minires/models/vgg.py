@@ -7,6 +7,7 @@ VGG of our own at the scale of CIFAR, to stand beside the CIFAR ResNets: no net 
 
 from minires import functional as F
 from minires import nn
+from minires.arguments import integer
 from minires.kernels.arrays import output_size
 from minires.models.blocks import conv_norm_relu
 
@@ -83,6 +84,7 @@ class VGG(FeaturesAndClassifier):
 
     def __init__(self, depth: int, num_classes: int = 1000, image_size: int = 224):
         super().__init__()
+        depth = integer("VGG", "depth", depth)
         if depth not in CONVOLUTIONS:
             raise ValueError(f"VGG: the depth is 16 or 19, but is {depth}")
         self.depth = depth

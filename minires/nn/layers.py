@@ -7,6 +7,7 @@ import numpy as np
 
 from minires import backend, checks
 from minires import functional as F
+from minires.arguments import flag, integer, real
 from minires.nn import init
 from minires.nn.module import Module, Parameter
 from minires.tensor import Tensor
@@ -22,9 +23,12 @@ class Conv2d(Module):
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
         super().__init__()
         kernel = checks.pair("Conv2d", "kernel_size", kernel_size, least=1)
-        if in_channels < 1 or out_channels < 1:
-            raise ValueError(f"Conv2d: cannot map {in_channels} channels to {out_channels}")
+        in_channels = integer("Conv2d", "in_channels", in_channels, least=1)
+        out_channels = integer("Conv2d", "out_channels", out_channels, least=1)
+        checks.pair("Conv2d", "stride", stride, least=1)
+        checks.pair("Conv2d", "padding", padding, least=0)
         self.stride, self.padding = stride, padding
+        bias = flag("Conv2d", "bias", bias)
         weight = init.he_normal((*kernel, in_channels, out_channels))
         self.weight = Parameter(weight)
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
@@ -42,33 +46,48 @@ class BatchNorm2d(Module):
     """Batch normalisation over all axes but the last; optionally residual and ReLU in the same go.
 
     weight and bias (C,) are the scale gamma = 1 and the shift beta = 0 at the start; the buffers
-    running_mean = 0 and running_var = 1 follow the batches with `momentum`.
+    running_mean = 0 and running_var = 1 follow the batches with `momentum`, from 0 to 1. With
+    momentum None they are the mean over all batches so far, which num_batches_tracked counts.
     """
 
+    momentum: Any
     running_mean: Any
     running_var: Any
+    num_batches_tracked: Any
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1):
         super().__init__()
-        self.eps, self.momentum = eps, momentum
+        channels = integer("BatchNorm2d", "channels", channels, least=0)
+        self.eps = real("BatchNorm2d", "eps", eps, least=0)
+        self.momentum = momentum
+        if momentum is None:
+            self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
+        else:
+            self.momentum = real("BatchNorm2d", "momentum", momentum, least=0, most=1)
         self.weight = Parameter(np.ones(channels, np.float32))
         self.bias = Parameter(np.zeros(channels, np.float32))
         self.register_buffer("running_mean", backend.asarray(np.zeros(channels, np.float32)))
         self.register_buffer("running_var", backend.asarray(np.ones(channels, np.float32)))
 
     def forward(self, x, residual=None, relu: bool = False) -> Tensor:
-        return F.batch_norm(
+        momentum, cumulative = self.momentum, self.momentum is None
+        if momentum is None:
+            momentum = 1 / (int(self.num_batches_tracked) + 1)
+        y = F.batch_norm(
             x,
             self.weight,
             self.bias,
             self.running_mean,
             self.running_var,
             self.training,
-            self.momentum,
+            momentum,
             self.eps,
             residual,
             relu,
         )
+        if cumulative and self.training:
+            self.num_batches_tracked += 1
+        return y
 
     def extra_repr(self) -> str:
         return f"{self.weight.size}"
@@ -82,7 +101,10 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()
-        bound = 1 / sqrt(in_features)
+        in_features = integer("Linear", "in_features", in_features, least=0)
+        out_features = integer("Linear", "out_features", out_features, least=0)
+        bias = flag("Linear", "bias", bias)
+        bound = 1 / sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(init.uniform((in_features, out_features), bound))
         self.bias = Parameter(init.uniform((out_features,), bound)) if bias else None
 
@@ -105,7 +127,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5):
         super().__init__()
-        self.p = p
+        self.p = real("Dropout", "p", p, least=0, most=1)
 
     def forward(self, x) -> Tensor:
         return F.dropout(x, self.p, self.training)
@@ -117,6 +139,11 @@ class Dropout(Module):
 class _Pool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
+        name = type(self).__name__
+        checks.pair(name, "kernel_size", kernel_size, least=1)
+        checks.pair(name, "padding", padding, least=0)
+        if stride is not None:
+            checks.pair(name, "stride", stride, least=1)
         self.kernel_size, self.padding = kernel_size, padding
         self.stride = kernel_size if stride is None else stride
 
@@ -157,7 +184,8 @@ class ZeroPadShortcut(Module):
 
     def __init__(self, stride: int, channels: int):
         super().__init__()
-        self.stride, self.channels = stride, channels
+        self.stride = integer("ZeroPadShortcut", "stride", stride, least=1)
+        self.channels = integer("ZeroPadShortcut", "channels", channels, least=1)
 
     def forward(self, x) -> Tensor:
         return F.shortcut(x, self.stride, self.channels)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from reprlib import recursive_repr
 
 import numpy as np
 
-from minires import backend
+from minires import backend, states
 from minires.tensor import Tensor
 
 
@@ -76,10 +77,16 @@ class Module:
         return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Name and module of itself (name "") and of all parts, depth first."""
-        yield prefix, self
-        for name, part in self.named_children():
-            yield from part.named_modules(f"{prefix}.{name}" if prefix else name)
+        """Name and module of itself (name "") and of all parts, depth first; each one once."""
+        waiting, seen = [(prefix, self)], set()
+        while waiting:
+            name, module = waiting.pop()
+            if id(module) in seen:  # one part in two places, or a part that holds its parent
+                continue
+            seen.add(id(module))
+            yield name, module
+            parts = [(f"{name}.{n}" if name else n, part) for n, part in module.named_children()]
+            waiting += parts[::-1]
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Name and Parameter, for example ``("layer1.0.conv1.weight", ...)``; each one once."""
@@ -170,18 +177,10 @@ class Module:
                 f"the state does not fit this {type(self).__name__}: "
                 f"missing {_some(missing)}; unknown {_some(unknown)}"
             )
-        values = {name: backend.to_numpy(state[name]) for name in own if name in state}
-        for name, value in values.items():
-            if value.shape != own[name].shape:
-                raise ValueError(
-                    f"load_state_dict: {name} is {value.shape} in the state but "
-                    f"{own[name].shape} in this {type(self).__name__}"
-                )
-            if value.dtype.kind not in "fiub":
-                raise ValueError(f"load_state_dict: {name} holds {value.dtype} data, not numbers")
-        for name, value in values.items():
-            own[name][...] = backend.asarray(value, own[name].dtype)
+        given = {name: state[name] for name in own if name in state}
+        states.replace(f"load_state_dict of {type(self).__name__}", own, given)
 
+    @recursive_repr("...")  # for a part that holds its parent
     def __repr__(self) -> str:
         parts = [
             f"  ({name}): " + repr(part).replace("\n", "\n  ")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minires import backend
+from minires.arguments import real
 from minires.optim.optimizer import Optimizer, Params
 
 
@@ -37,11 +38,11 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         name = type(self).__name__
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ValueError(f"{name}: betas are two numbers from 0 to below 1, but are {betas}")
-        if not eps >= 0:
-            raise ValueError(f"{name}: eps must not be negative, but is {eps}")
-        settings = {"betas": betas, "eps": eps, "decoupled": self.decoupled}
+        first, second = (real(name, "a beta", beta, least=0, below=1) for beta in betas)
+        eps = real(name, "eps", eps, least=0)
+        settings = {"betas": (first, second), "eps": eps, "decoupled": self.decoupled}
         super().__init__(params, lr, weight_decay, **settings)
 
     def initial_state(self, array) -> dict:

@@ -1,8 +1,9 @@
 """Gradients scaled down together."""
 
 from collections.abc import Iterable
-from math import sqrt
+from math import inf, sqrt
 
+from minires.arguments import real
 from minires.cuda import graph
 from minires.nn import Module, Parameter
 from minires.optim.optimizer import listed
@@ -17,8 +18,8 @@ def clip_grad_norm(params: Module | Iterable[Parameter], max_norm: float) -> flo
         The norm before clipping.
     """
     graph.refuse("clip_grad_norm, which reads the norm on the host")
-    if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm: max_norm must not be negative, but is {max_norm}")
+    if max_norm != inf:
+        max_norm = real("clip_grad_norm", "max_norm", max_norm, least=0)
     params = listed("clip_grad_norm", params)
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
     norm = sqrt(float(sum((g * g).sum(dtype="f8") for g in gradients)))

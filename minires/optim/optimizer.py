@@ -4,10 +4,12 @@ See docs/decisions/training.md, "Optimizers name their state".
 """
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 import numpy as np
 
-from minires import backend
+from minires import backend, states
+from minires.arguments import real
 from minires.nn import Module, Parameter
 from minires.tensor import Tensor
 
@@ -91,6 +93,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, rate) -> None:
+        rate = self._rate("lr", rate)
         for group in self.groups:
             group["lr"] = rate
 
@@ -107,10 +110,11 @@ class Optimizer:
         update, states = backend.kernel(self.kernel).update, iter(self.states)
         together: dict = {}  # by learning rate: one call for all groups that share it
         for group in self.groups:
-            lr, decay = group["lr"], group["weight_decay"]
+            lr, decay = (self._rate(name, group[name]) for name in ("lr", "weight_decay"))
             alike = together.setdefault(id(lr) if hasattr(lr, "shape") else lr, (lr, []))[1]
             for parameter, state in zip(group["params"], states):  # noqa: B905
                 if parameter.grad is not None:
+                    self._check_gradient(parameter)
                     alike.append((parameter.data, parameter.grad, *state.values(), decay))
         for lr, active in together.values():
             if active:
@@ -145,14 +149,25 @@ class Optimizer:
                 f"{', '.join(missing[:5]) or 'nothing'}; unknown "
                 f"{', '.join(unknown[:5]) or 'nothing'}"
             )
-        for name, array in own.items():
-            if np.shape(arrays[name]) != array.shape:
-                raise ValueError(
-                    f"{self._name}: {name} is {np.shape(arrays[name])} in the state but "
-                    f"{array.shape} here"
-                )
-        for name, array in own.items():
-            array[...] = backend.asarray(arrays[name], array.dtype)
+        states.replace(self._name, own, arrays)
+
+    def _rate(self, name: str, rate):
+        """A learning rate or a decay as a number; an array on the device stays what it is."""
+        if type(rate) is float and 0 <= rate < inf:  # as in nearly every step
+            return rate
+        if name == "lr" and backend.is_array(rate) and rate.shape == () and rate.dtype == "f8":
+            return rate
+        return real(self._name, name, rate, least=0)
+
+    def _check_gradient(self, parameter: Parameter) -> None:
+        gradient, data = parameter.grad, parameter.data
+        if getattr(gradient, "dtype", None) != data.dtype or gradient.shape != data.shape:
+            place = next(i for i, p in enumerate(self.params) if p is parameter)
+            form = getattr(gradient, "dtype", type(gradient).__name__)
+            raise ValueError(
+                f"{self._name}: the gradient of params[{place}] must be an array {data.shape} of "
+                f"{data.dtype}, but is {form} of shape {np.shape(gradient)}"
+            )
 
     def _named_states(self) -> dict:
         return {
@@ -180,8 +195,7 @@ class Optimizer:
             )
         group = {"lr": lr, "weight_decay": weight_decay} | group
         for name in ("lr", "weight_decay"):
-            if not group[name] >= 0:
-                raise ValueError(f"{self._name}: {name} must not be negative, but is {group[name]}")
+            group[name] = self._rate(name, group[name])
         return group | {"params": listed(self._name, group["params"])}
 
 

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from math import cos, pi
 
+from minires.arguments import integer, real
+
 Schedule = Callable[[float], float]
 """A learning-rate schedule: iteration (0, 1, ...) -> learning rate.
 
@@ -13,22 +15,26 @@ before each step, and a resumed run needs to know nothing but i."""
 
 def constant(lr: float) -> Schedule:
     """The same learning rate throughout."""
+    lr = real("constant", "lr", lr, least=0)
     return lambda iteration: lr
 
 
-def step_decay(lr: float, milestones: Iterable[int], gamma: float = 0.1) -> Schedule:
+def step_decay(lr: float, milestones: Iterable[float], gamma: float = 0.1) -> Schedule:
     """`lr`, multiplied by `gamma` from each milestone (an iteration) on.
+
+    A milestone need not be whole: half of 3 iterations are the first two.
 
     The paper: 0.1, divided by 10 at 32,000 and 48,000 iterations (He et al. 2015, section 4.2).
     """
-    milestones = sorted(milestones)
-    return lambda iteration: lr * gamma ** bisect_right(milestones, iteration)
+    lr, gamma = (real("step_decay", name, n, least=0) for name, n in (("lr", lr), ("gamma", gamma)))
+    stones = sorted(real("step_decay", "a milestone", stone, least=0) for stone in milestones)
+    return lambda iteration: lr * gamma ** bisect_right(stones, iteration)
 
 
-def cosine(lr: float, total: float, final: float = 0.0) -> Callable[[float], float]:
+def cosine(lr: float, total: float, final: float = 0.0) -> Schedule:
     """Half a cosine from `lr` at 0 down to `final` at `total` (Loshchilov & Hutter 2017)."""
-    if not total > 0:
-        raise ValueError(f"cosine: total must be above 0, but is {total}")
+    lr, final = (real("cosine", name, n, least=0) for name, n in (("lr", lr), ("final", final)))
+    total = real("cosine", "total", total, above=0)
 
     def schedule(iteration: float) -> float:
         progress = min(iteration / total, 1.0)
@@ -37,12 +43,15 @@ def cosine(lr: float, total: float, final: float = 0.0) -> Callable[[float], flo
     return schedule
 
 
-def one_cycle(lr: float, total: int, peak_at: float = 0.3, start: float = 0.04) -> Schedule:
+def one_cycle(lr: float, total: float, peak_at: float = 0.3, start: float = 0.04) -> Schedule:
     """Linear from `start * lr` up to `lr` at `peak_at * total`, then a cosine down to 0 at `total`.
 
     After Smith & Topin 2018, "Super-Convergence".
     """
-    peak = peak_at * total
+    lr = real("one_cycle", "lr", lr, least=0)
+    peak = real("one_cycle", "peak_at", peak_at, least=0, most=1)
+    start = real("one_cycle", "start", start, least=0, most=1)
+    peak *= real("one_cycle", "total", total, above=0)
     fall = cosine(lr, max(total - peak, 1))
 
     def schedule(iteration: float) -> float:
@@ -58,4 +67,6 @@ def warm_up(schedule: Schedule, iterations: int, lr: float) -> Schedule:
 
     The paper warms ResNet-110 up with 0.01 for about 400 iterations (He et al. 2015, section 4.2).
     """
-    return lambda iteration: lr if iteration < iterations else schedule(iteration)
+    lr = real("warm_up", "lr", lr, least=0)
+    first = integer("warm_up", "iterations", iterations, least=0)
+    return lambda iteration: lr if iteration < first else schedule(iteration)

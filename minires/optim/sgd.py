@@ -1,6 +1,7 @@
 """Stochastic gradient descent."""
 
 from minires import backend
+from minires.arguments import flag, real
 from minires.optim.optimizer import Optimizer, Params
 
 
@@ -29,9 +30,9 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ):
+        momentum = real("SGD", "momentum", momentum, least=0)
+        nesterov = flag("SGD", "nesterov", nesterov)
         super().__init__(params, lr, weight_decay, momentum=momentum, nesterov=nesterov)
-        if not momentum >= 0:
-            raise ValueError(f"SGD: momentum must not be negative, but is {momentum}")
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0")
 

@@ -178,7 +178,7 @@ class Config(Settings):
         lr = self.lr
         assert lr is not None  # see __post_init__
         schedule = {
-            "step": lambda: optim.step_decay(lr, (total // 2, total * 3 // 4)),
+            "step": lambda: optim.step_decay(lr, (total / 2, total * 3 / 4)),
             "cosine": lambda: optim.cosine(lr, total),
             "one-cycle": lambda: optim.one_cycle(lr, total),
             "constant": lambda: optim.constant(lr),

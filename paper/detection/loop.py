@@ -123,7 +123,7 @@ class DetectionTrainer(Run):
         self.images = _Images(self.train, self.normalization)
         self.per_epoch = math.ceil(len(self.train) / config.batch_size)
         self.total = config.epochs * self.per_epoch
-        decay = optim.step_decay(config.lr, (self.total * 2 // 3, self.total * 8 // 9))
+        decay = optim.step_decay(config.lr, (self.total * 2 / 3, self.total * 8 / 9))
         warm_up = min(config.warm_up, self.total // 10)
         self.schedule = optim.warm_up(decay, warm_up, config.lr / 10)
         self.losses: list[list[float]] = []

@@ -143,7 +143,7 @@ class TestState:
             (
                 lambda s: s.update({"head.weight": np.ones((2, 4))}),
                 ValueError,
-                r"head.weight is \(2, 4\) in the state but \(4, 2\) in this Net",
+                r"head.weight is \(2, 4\) in the state but \(4, 2\) here",
             ),
             (
                 lambda s: s.update({"head.weight": np.full((4, 2), "a")}),

@@ -90,7 +90,7 @@ class TestSGD:
     @pytest.mark.parametrize(
         ("settings", "sentence"),
         [
-            ({"momentum": -1}, "momentum must not be negative"),
+            ({"momentum": -1}, "momentum must be a finite number, at least 0"),
             ({"nesterov": True}, "nesterov needs a momentum above 0"),
         ],
     )
@@ -200,11 +200,15 @@ class TestEveryOptimizer:
             ([], {}, "there are no parameters"),
             (nn.ReLU(), {}, "there are no parameters"),
             ([{"params": []}], {}, "there are no parameters"),
-            (None, {"lr": -0.1}, "lr must not be negative, but is -0.1"),
-            (None, {"lr": float("nan")}, "lr must not be negative, but is nan"),
-            (None, {"weight_decay": -1e-4}, "weight_decay must not be negative"),
+            (None, {"lr": -0.1}, "lr must be a finite number, at least 0, but is -0.1"),
+            (None, {"lr": float("nan")}, "lr must be a finite number, at least 0, but is nan"),
+            (None, {"weight_decay": -1e-4}, "weight_decay must be a finite number, at least 0"),
             (2 * [parameters()[0]], {}, "a parameter is listed twice"),
-            ([{"params": parameters(), "lr": -1}], {}, "lr must not be negative, but is -1"),
+            (
+                [{"params": parameters(), "lr": -1}],
+                {},
+                "lr must be a finite number, at least 0, but is -1",
+            ),
             ([{"params": parameters(), "beta": 1}], {}, "a group has params, .* params, beta"),
             ([{"lr": 0.1}], {}, "a group has params, .* but here is one with lr"),
         ],
@@ -280,10 +284,16 @@ class TestAdam:
     @pytest.mark.parametrize(
         ("settings", "sentence"),
         [
-            ({"betas": (0.9, 1.0)}, r"betas are two numbers .* but are \(0.9, 1.0\)"),
-            ({"betas": (-0.1, 0.9)}, "betas are two numbers from 0 to below 1"),
+            (
+                {"betas": (0.9, 1.0)},
+                r"a beta must be a finite number, at least 0 and less than 1, but is 1.0",
+            ),
+            (
+                {"betas": (-0.1, 0.9)},
+                "a beta must be a finite number, at least 0 and less than 1, but is -0.1",
+            ),
             ({"betas": (0.9,)}, "betas are two numbers"),
-            ({"eps": -1e-8}, "eps must not be negative, but is -1e-08"),
+            ({"eps": -1e-8}, "eps must be a finite number, at least 0, but is -1e-08"),
         ],
     )
     @pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])

@@ -123,7 +123,7 @@ WRONG = {
     "an axis too many": (
         lambda: ones(2, 3).sum(2),
         ValueError,
-        r"axis 2 is out of range .*\(2, 3\)",
+        r"sum: axis 2 is out of range for a tensor with 2 axes",
     ),
     "an axis too few": (lambda: ones(2).max(-2), ValueError, "axis -2 is out of range"),
     "an axis twice": (
@@ -147,7 +147,7 @@ WRONG = {
     "reshape sizes": (
         lambda: ones(2, 3).reshape(4),
         ValueError,
-        r"reshape.* size 6 into shape \(4",
+        r"reshape: the 6 elements of \(2, 3\) do not fit into \(4,\)",
     ),
     "transpose twice": (lambda: ones(2, 3).transpose(0, 0), ValueError, "names an axis twice"),
     "transpose too few": (lambda: ones(2, 3).transpose(0), ValueError, "each of the 2 axes"),

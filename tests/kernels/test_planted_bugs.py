@@ -77,7 +77,7 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "(dx, dgamma, dbeta, 0 * du) if",
         "one of two residual gradients dropped",
     ),
-    ("relu", "y > 0", "y >= 0", "gradient where the ReLU is closed"),
+    ("relu", "y <= 0, 0, dy", "y < 0, 0, dy", "gradient where the ReLU is closed"),
     ("concatenate", "start, start + length", "start, start + length - 1", "a part too short"),
     ("concatenate", "initial=0", "initial=1", "parts moved by one"),
     (
@@ -140,12 +140,12 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "a.swapaxes(-1, -2) @ dc",
         "no broadcast sum",
     ),
-    ("reduce", "dy / prod(shape[i] for i in axis)", "dy", "mean differentiated as a sum"),
+    ("reduce", "dy / max(1, prod(shape[i] for i in axis))", "dy", "mean differentiated as a sum"),
     ("reduce", "return (winners * (dy /", "return (1 * (dy /", "maximum's gradient to everyone"),
     ("index", "xp.add.at(dx, key, dy)", "dx[key] = dy", "an element picked twice counted once"),
     (
         "linear",
-        "x.reshape(-1, w.shape[0]).T @ dy.reshape(-1, w.shape[1])",
+        "x.reshape(rows, w.shape[0]).T @ dy.reshape(rows, w.shape[1])",
         "x.reshape(-1, w.shape[0])[:1].T @ dy.reshape(-1, w.shape[1])[:1]",
         "first row only",
     ),

@@ -331,7 +331,7 @@ def test_a_shortened_run_keeps_the_shape_of_the_schedule():
     total = config.total_steps(391)
     rate = config.learning_rate(total)
     assert total == 3910
-    assert [rate(i) for i in (1954, 1955, 2931, 2932)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
+    assert [rate(i) for i in (1954, 1955, 2932, 2933)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ killed. After each kill all files must be readable, and at most one interval of 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,36 +53,47 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def kill_at_random(
-    kind: str, kills: int, place: Path, random: random.Random, note: Callable[[str], None] = print
-) -> Outcome:
-    """Kill processes of a kind at random moments, until there have been at least `kills`.
+class Victim:
+    """Runs of one kind, to be killed and resumed.
 
     Parameters
     ----------
     kind : str
         One of `subject.KINDS`.
-    kills : int
     place : Path
         An empty directory.
-    random : random.Random
-        Draws the moments, uniformly over the time that the whole run takes.
-    note : callable
-        Told a line about each chain.
+
+    Attributes
+    ----------
+    seconds : float
+        How long a whole run takes, by the last one that nobody killed: the machine does other
+        things, too.
+    outcome : Outcome
     """
-    started = time.perf_counter()
-    whole, outcome = place / "whole", Outcome()
-    if _start(kind, whole).wait() != 0:
-        raise RuntimeError(f"{kind} fails even without a kill")
-    length = time.perf_counter() - started
-    while outcome.kills < kills:
-        out, before = place / f"chain-{outcome.chains}", outcome.kills
-        while _is_killed(kind, out, random.uniform(0, length), outcome):
+
+    def __init__(self, kind: str, place: Path):
+        self.kind, self.place, self.outcome = kind, place, Outcome()
+        self.whole = place / "whole"
+        started = time.perf_counter()
+        if _start(kind, self.whole).wait() != 0:
+            raise RuntimeError(f"{kind} fails even without a kill")
+        self.seconds = time.perf_counter() - started
+
+    def chain(self, random: random.Random) -> str:
+        """Kill a run, and what resumes it, at random moments, until it ends; returns a line."""
+        outcome = self.outcome
+        out, before = self.place / f"chain-{outcome.chains}", outcome.kills
+        started = time.perf_counter()
+        while _is_killed(self.kind, out, random.uniform(0, self.seconds), outcome):
             pass
+        if outcome.kills == before:
+            self.seconds = time.perf_counter() - started
         outcome.chains += 1
-        outcome.faults += [f"{out.name}: {what}" for what in differences(kind, out, whole)]
-        note(f"{kind} {out.name}: {outcome.kills - before} kills, {len(outcome.faults)} faults")
-    return outcome
+        found = differences(self.kind, out, self.whole)
+        outcome.faults += [f"{out.name}: {what}" for what in found]
+        return (
+            f"{self.kind} {out.name}: {outcome.kills - before} kills, {len(outcome.faults)} faults"
+        )
 
 
 def _start(kind: str, out: Path) -> subprocess.Popen:
@@ -188,14 +199,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments")
     options = parser.parse_args()
-    moments, outcomes = random.Random(options.seed), {}
+    moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as place:
-        for number, kind in enumerate(KINDS):
-            own = options.kills * (number + 1) // len(KINDS) - options.kills * number // len(KINDS)
+        victims = []
+        for kind in KINDS:
             (Path(place) / kind).mkdir()
-            outcomes[kind] = kill_at_random(
-                kind, own, Path(place) / kind, moments, lambda text: print(text, flush=True)
-            )
+            victims.append(Victim(kind, Path(place) / kind))
+        with contextlib.suppress(KeyboardInterrupt):  # then it was fewer, and the table says so
+            while sum(victim.outcome.kills for victim in victims) < options.kills:
+                victim = min(victims, key=lambda victim: victim.outcome.kills)
+                print(victim.chain(moments), flush=True)
+    outcomes = {victim.kind: victim.outcome for victim in victims}
     print("\n| kind | kills | before the first step | runs resumed | most lost, of | faults |")
     print("|---|---|---|---|---|---|")
     for kind, outcome in outcomes.items():

@@ -46,22 +46,23 @@ def _noting(steps, notes: Path):
 def train(out: Path) -> int:
     """A classifier, by the command line."""
     words = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
-    words += ["--model=resnet8", "--epochs=20", "--backend=numpy", "--seed=7", "--lr=0.05"]
-    words = ["--resume"] if (out / "config.json").exists() else words
+    words += ["--model=resnet8", "--epochs=10", "--backend=numpy", "--seed=7", "--lr=0.05"]
+    begun = any(os.path.exists(out / name) for name in ("config.json", "checkpoint"))
+    words = ["--resume"] if begun else words
     every = f"--checkpoint-every={INTERVAL['training']}"
     return main(["train", "--out", str(out), every, *words])
 
 
 def detect(out: Path) -> int:
     """A detector."""
-    sizes = {"train_size": 12, "test_size": 2, "image_size": 32, "batch_size": 4, "epochs": 60}
+    sizes = {"train_size": 12, "test_size": 2, "image_size": 32, "batch_size": 4, "epochs": 40}
     DetectionTrainer(DetectionConfig(model="vgg8", backend="numpy", out=str(out), **sizes)).run()
     return 0
 
 
 def reproduce(out: Path) -> int:
     """An experiment of the paper with two networks, of which it also keeps gradients."""
-    gradnorm.BUDGETS["smoke"] = Budget("tiny", TINY | {"steps": 48})
+    gradnorm.BUDGETS["smoke"] = Budget("tiny", TINY | {"steps": 24})
     words = ["gradnorm", "--budget=smoke", "--model", "resnet8", "plain8", "--backend=numpy"]
     return main(["reproduce", *words, "--out", str(out)])
 

@@ -14,7 +14,10 @@ from minires.training.weights import read_arrays, write_arrays
     [("training", 2), ("detection", 2), pytest.param("reproduce", 2, marks=pytest.mark.slow)],
 )
 def test_what_is_killed_at_random_moments_resumes_to_the_same_bits(kind, count, tmp_path):
-    outcome = kills.kill_at_random(kind, count, tmp_path, random.Random(3), lambda text: None)
+    victim, moments = kills.Victim(kind, tmp_path), random.Random(3)
+    outcome = victim.outcome
+    while outcome.kills < count:
+        victim.chain(moments)
     assert outcome.faults == []
     assert outcome.kills >= count and outcome.chains >= 1
     assert outcome.most_lost <= kills.INTERVAL[kind]

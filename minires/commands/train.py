@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minires.commands.options import DEFAULTS, common_options, option
 from minires.data.normalization import NAMES as NORMALIZATIONS
-from minires.training import Config, Trainer, checkpoint, directory
+from minires.training import Config, Trainer, TrainingError, checkpoint, directory
 from minires.training.config import OPTIMIZERS
 from minires.training.nonfinite import ON_NAN
 
@@ -19,6 +19,11 @@ def train(resume: bool, download: bool, **settings) -> None:
     if own:
         settings["out"] = _last_of(base) if resume else base
     saved = checkpoint.settings_of(Path(settings["out"]), Config) if resume else None
+    if resume and saved is None and settings.keys() <= {*Config.may_change}:
+        raise TrainingError(
+            f"there is nothing to resume in {settings['out']}, neither a checkpoint nor a "
+            f"config.json; leave --resume out to begin a run"
+        )
     config = Config(**((saved or {}) | settings))
     if own and not resume:
         config = replace(config, out=directory.claim(base))

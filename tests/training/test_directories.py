@@ -97,6 +97,19 @@ class TestResumedByItsOwnSettings:
         assert main(["train", "--out", str(tmp_path), "--resume", "--seed", "8"]) == 1
         assert "seed was 7 and is now 8" in capsys.readouterr().err
 
+    def test_a_run_killed_before_it_left_anything_is_not_replaced_by_another(
+        self, tmp_path, monkeypatch, capsys
+    ):
+        """Nobody knows any more what it was to train: the defaults are another network."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "early").mkdir()
+        for words in (["--out", "early"], ["--out", "never"], ["--out=early", "--on-nan=skip"], []):
+            assert main(["train", "--resume", *words]) == 1
+            assert "there is nothing to resume in" in capsys.readouterr().err
+        assert not any((tmp_path / "early").iterdir()) and len([*tmp_path.iterdir()]) == 1
+        assert main(["train", "--resume", "--out", "early", *WORDS, "--steps=1"]) == 0
+        assert "resumed   nothing" in capsys.readouterr().out
+
     def test_a_directory_with_settings_alone_is_not_overwritten(self, tmp_path):
         (tmp_path / "config.json").write_text(config(tmp_path).to_json())
         with pytest.raises(TrainingError, match="already holds a training run.*--resume"):

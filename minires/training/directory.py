@@ -90,8 +90,47 @@ def claim(base: str) -> str:
             name = f"{base}-{number}"
 
 
+class Lock:
+    """The lock of a directory, as `locked` takes it."""
+
+    def __init__(self, directory: Path, name: str):
+        self._path = directory / (f".{name}{LOCK}" if name else LOCK)
+        self._descriptor = _acquire(self._path)
+        self._directory = directory.stat()
+
+    def require(self) -> None:
+        """Take the lock again if its file was deleted.
+
+        Raises
+        ------
+        InUse
+            If another process has it now, or the directory is not the same any more.
+        OSError
+            If the directory is gone.
+        """
+        if not _is(self._path, self._descriptor):
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._descriptor = _acquire(self._path)
+        if not os.path.samestat(self._path.parent.stat(), self._directory):
+            raise InUse(
+                f"{self._path.parent} was deleted and made anew while this process was at work; "
+                f"what is there now is left alone"
+            )
+
+    def release(self) -> None:
+        """Give the lock back; its file goes with it."""
+        if self._descriptor == -1:  # lost, see `require`
+            return
+        # Removed while it is held: who has opened it meanwhile sees that it is gone, see _acquire.
+        with contextlib.suppress(OSError):
+            if _is(self._path, self._descriptor):
+                self._path.unlink()
+        os.close(self._descriptor)
+
+
 @contextlib.contextmanager
-def locked(directory: Path, name: str = "") -> Iterator[None]:
+def locked(directory: Path, name: str = "") -> Iterator[Lock]:
     """Inside, no other process is in here with the same `directory` and `name`.
 
     The lock is released by the end of the process, however it comes. What a killed process has left
@@ -104,17 +143,13 @@ def locked(directory: Path, name: str = "") -> Iterator[None]:
     OSError
         If the directory is none, or cannot be written to.
     """
-    lock = directory / (f".{name}{LOCK}" if name else LOCK)
-    descriptor = _acquire(lock)
+    lock = Lock(directory, name)
     try:
         for stale in directory.glob(f".{name}.*{PARTIAL}" if name else f".*{PARTIAL}"):
             stale.unlink(missing_ok=True)
-        yield
+        yield lock
     finally:
-        # Removed while it is held: who has opened it meanwhile sees that it is gone, see _acquire.
-        with contextlib.suppress(OSError):
-            lock.unlink()
-        os.close(descriptor)
+        lock.release()
 
 
 def refuse_if_in_use(directory: Path) -> None:

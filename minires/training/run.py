@@ -224,7 +224,7 @@ class Run:
             If a file cannot be written; it is named.
         """
         directory.make_directory(self.out)
-        with directory.locked(self.out):
+        with directory.locked(self.out) as self._lock:
             if self._traces() != self._found:
                 raise TrainingError(
                     f"another process has trained in {self.out} meanwhile; repeat the command, or "
@@ -285,6 +285,7 @@ class Run:
         lr = float(f"{self.schedule(self.step - 1):.6g}")
         row = {"epoch": epoch + 1, "step": self.step, "lr": lr} | self.measure()
         self._require_finite()
+        self._lock.require()
         self.history.append(row)
         self.seconds = 0.0
         self.begin_epoch()
@@ -294,6 +295,7 @@ class Run:
 
     def _save(self) -> None:
         self._require_finite()
+        self._lock.require()
         checkpoint.write(self)
         self.saved_step = self.step
 

@@ -12,7 +12,7 @@ from minires import backend
 from minires.cli import main
 from minires.cuda import graph
 from minires.data import Loader, Normalization, ResidentBatches, load_shapes
-from minires.training import Config, Trainer, checkpoint
+from minires.training import Config, Diverged, Trainer, checkpoint
 from minires.training.evaluate import Metrics
 from minires.training.graphed import is_graphed
 from minires.training.weights import read_arrays, write_arrays
@@ -202,6 +202,15 @@ def test_graphs_are_the_default_on_a_gpu_only(monkeypatch):
     monkeypatch.setattr(backend._current, "process", "cupy")
     assert is_graphed(Config()) and not is_graphed(Config(graph=False))
     assert not is_graphed(Config(clip_grad_norm=1.0))
+    assert not is_graphed(Config(on_nan="skip")) and not is_graphed(Config(detect_anomaly=True))
+
+
+def test_a_graph_that_diverges_says_so_when_its_sums_are_read(tmp_path):
+    """No single step is looked at; the array that is not finite is named, and never kept."""
+    with np.errstate(all="ignore"), pytest.raises(Diverged, match="not finite.*has diverged; try"):
+        run_tiny(tmp_path, graph=True, lr=1e38, train_size=16, batch_size=8)
+    arrays, _ = read_arrays(tmp_path / "checkpoint")
+    assert all(np.isfinite(array).all() for array in arrays.values())
 
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])

@@ -291,6 +291,46 @@ class TestOneProcessAtATime:
         assert sorted(seeds) == ["resnet8-shapes", "resnet8-shapes-2"]
         assert sorted(seeds.values()) == [0, 1]
 
+    @pytest.mark.parametrize("deleted", ["the lock", "everything"])
+    def test_a_directory_that_was_given_to_another_run_meanwhile_is_left_alone(
+        self, tmp_path, monkeypatch, deleted
+    ):
+        """Somebody deletes what a run is at work with, and begins another one there."""
+        place, other = tmp_path / "run", config(tmp_path / "run", seed=8, epochs=1)
+        learn = Trainer.learn
+
+        def interrupted(trainer, *arguments):
+            learn(trainer, *arguments)
+            if trainer.config.seed == 7 and trainer.step == 1:
+                for path in place.iterdir():
+                    if deleted == "everything" or path.name == ".lock":
+                        path.unlink()
+                if deleted == "everything":
+                    place.rename(tmp_path / "gone")  # its inode is not given anew
+                    Trainer(other).run(silent)
+                else:
+                    holders.append(directory.Lock(place, ""))
+
+        holders = []
+        monkeypatch.setattr(Trainer, "learn", interrupted)
+        sentence = "was deleted and made anew" if deleted == "everything" else "is in use by"
+        with pytest.raises(directory.InUse, match=sentence):
+            Trainer(config(place, checkpoint_every=2)).run(silent)
+        if deleted == "everything":
+            found = json.loads(read_arrays(place / "checkpoint")[1]["config"])
+            assert found["seed"] == json.loads((place / "config.json").read_text())["seed"] == 8
+        assert (place / ".lock").exists() == bool(holders)
+        for holder in holders:
+            holder.release()
+
+    def test_a_lock_that_was_deleted_is_taken_again(self, tmp_path):
+        with directory.locked(tmp_path) as lock:
+            (tmp_path / ".lock").unlink()
+            lock.require()
+            with pytest.raises(directory.InUse):
+                directory.refuse_if_in_use(tmp_path)
+        assert not (tmp_path / ".lock").exists()
+
     def test_names_are_given_once(self, tmp_path):
         names = []
         base = str(tmp_path / "runs" / "net")

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from minires import backend, nn
-from minires.training import Trainer
+from minires.training import Trainer, TrainingError
 from minires.training.directory import write_atomically
 
 RECORDS = 64
@@ -31,9 +31,15 @@ class Watched(Trainer):
         self.every = max(1, self.total // RECORDS)
         self.record = {"layers": list(self.watched), "steps": [], "norms": []}
         if self.step:  # not at the checkpoint before the first step
-            before = json.loads((self.out / FILE).read_text())
-            kept = [i for i, step in enumerate(before["steps"]) if step < self.step]
-            self.record |= {key: [before[key][i] for i in kept] for key in ("steps", "norms")}
+            try:
+                before = json.loads((self.out / FILE).read_text())
+                kept = [i for i, step in enumerate(before["steps"]) if step < self.step]
+                self.record |= {key: [before[key][i] for i in kept] for key in ("steps", "norms")}
+            except (OSError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+                raise TrainingError(
+                    f"{self.out / FILE} does not hold the norms of the first {self.step:,} "
+                    f"iterations any more ({error}); delete {self.out} to train this network anew"
+                ) from None
 
     def learn(self, x, labels, lr) -> None:
         """A step as ever; then a look at the gradients, which the optimizer has left in place."""

@@ -32,8 +32,9 @@ def is_finite(array) -> bool:
         return True
     if array.dtype in (np.float32, np.float64):
         flat = array.ravel()
-        if math.isfinite(np.dot(flat, flat)):  # in one pass; large numbers are looked at below
-            return True
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(np.dot(flat, flat)):  # in one pass; large numbers are looked at below
+                return True
     return bool(np.isfinite(array).all())
 
 

@@ -161,6 +161,15 @@ class TestResumedByItsOwnSettings:
         Watched(config(tmp_path), resume=True).run(silent)
         assert json.loads((tmp_path / "gradients.json").read_text())["steps"] == [*range(6)]
 
+    @pytest.mark.parametrize("content", [None, "", "[]", '{"steps": [0]}', "[" * 100_000])
+    def test_norms_that_are_gone_are_said_in_a_sentence(self, tmp_path, content):
+        Watched(config(tmp_path)).run(silent)
+        (tmp_path / "gradients.json").unlink()
+        if content is not None:
+            (tmp_path / "gradients.json").write_text(content)
+        with pytest.raises(TrainingError, match="gradients.json does not hold the norms of the f"):
+            Watched(config(tmp_path), resume=True)
+
     def test_what_is_said_of_the_last_checkpoint_is_true(self, tmp_path, monkeypatch, capsys):
         """After a second Ctrl-C, which interrupts at once."""
 

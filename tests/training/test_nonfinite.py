@@ -310,6 +310,7 @@ def test_what_excludes_each_other_is_said(settings, message):
         Config(**settings)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "?"])
 def test_large_numbers_are_finite(dtype):
     """Also those whose square is none."""

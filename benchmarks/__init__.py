@@ -11,6 +11,7 @@ threads get in another's way. On a GPU the entries of one library share a proces
 
     account.py       what a step asks of a GPU: launches and bytes, without one
     ladder.py        a kernel in several versions: right, and how much memory traffic
+    reliability/     faults put in on purpose, and what comes of them
     gpu_session.py   all that a machine with a GPU is to tell, in one command
     results/         what was measured, where and when
 """

@@ -54,6 +54,14 @@ class Loader:
         seed: int = 0,
         pad: int = 4,
     ):
+        for name, given, kind in (
+            ("dataset", dataset, Dataset),
+            ("normalization", normalization, Normalization),
+        ):
+            if not isinstance(given, kind):
+                raise TypeError(
+                    f"Loader: {name} must be a {kind.__name__}, but is a {type(given).__name__}"
+                )
         self.dataset = dataset
         self.batch_size = integer("Loader", "batch_size", batch_size, least=1)
         self.seed = integer("Loader", "seed", seed, least=0)

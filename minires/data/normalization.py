@@ -37,6 +37,18 @@ class Normalization:
             raise ValueError(f"no normalisation is named {name!r}; there are {', '.join(NAMES)}")
         if train_images is None:
             raise ValueError("the per-pixel normalisation needs the training images")
+        if (
+            not isinstance(train_images, np.ndarray)
+            or train_images.dtype != np.uint8
+            or train_images.shape[3:] != (3,)
+            or not len(train_images)
+        ):
+            found = getattr(train_images, "dtype", ""), getattr(train_images, "shape", "")
+            raise ValueError(
+                f"the per-pixel normalisation needs training images, an array (N,H,W,3) of uint8 "
+                f"with at least one of them, but was given a {type(train_images).__name__} "
+                f"{found[0]} {found[1]}".rstrip()
+            )
         total = train_images.sum(axis=0, dtype=np.uint64)  # exact, whatever the order
         mean = total / (255.0 * len(train_images))
         return cls(name, mean.astype(np.float32), np.ones(3, np.float32))

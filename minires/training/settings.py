@@ -1,6 +1,7 @@
 """Settings: what a run is told, and what of it may differ where the run is resumed."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -70,6 +71,8 @@ class Settings:
             return integer(cls.__name__, name, value, least, most)  # type: ignore[arg-type]
         if float in kinds:
             return real(cls.__name__, name, value, least, most=most)
+        if str in kinds and isinstance(value, os.PathLike):
+            return os.fspath(value)
         if str in kinds and not isinstance(value, str):
             raise TypeError(f"{cls.__name__}: {name} must be a text, but is {value!r}")
         return value

@@ -124,6 +124,27 @@ def test_a_loaders_numbers_are_looked_at(settings, error, message):
         Loader(TRAIN, NORM, **settings)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((TRAIN, 16), "Loader: normalization must be a Normalization, but is a int"),
+        (((TRAIN.images, TRAIN.labels), NORM), "dataset must be a Dataset, but is a tuple"),
+        ((None, NORM), "dataset must be a Dataset, but is a NoneType"),
+    ],
+)
+def test_a_loader_is_given_a_data_set_and_a_normalisation(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Loader(*arguments)
+
+
+@pytest.mark.parametrize(
+    "images", [TRAIN.images / 255, TRAIN.images[:0], TRAIN.images[0], [[1]], TRAIN.images[..., :1]]
+)
+def test_a_normalisation_is_made_of_images(images):
+    with pytest.raises(ValueError, match=r"needs training images, an array \(N,H,W,3\) of uint8"):
+        Normalization.make("per-pixel", images)
+
+
 def test_numpys_own_numbers_serve_as_well():
     loader = Loader(TRAIN, NORM, np.int64(16), seed=np.uint8(3), pad=np.array(2), shuffle=np.True_)
     assert [len(labels) for _, labels in loader] == [16, 16, 16, 2] and type(loader.seed) is int

@@ -374,6 +374,12 @@ def test_settings_of_another_kind_are_named(settings, message):
         Config(**settings)
 
 
+def test_paths_and_numpys_numbers_serve_as_settings(tmp_path):
+    config = Config(out=tmp_path, data_dir=tmp_path, lr=np.float32(0.5), seed=np.int64(3))
+    found = json.loads(config.to_json())
+    assert (found["out"], found["lr"], found["seed"]) == (str(tmp_path), 0.5, 3)
+
+
 def test_evaluation_restores_every_mode_and_changes_nothing():
     model, (_, test) = models.resnet8(), load_shapes(10, 10, image_size=8)
     from minires.data import Normalization

@@ -84,6 +84,7 @@ def claim(base: str) -> str:
     while True:
         try:
             os.mkdir(name)
+            sync_directory(Path(name).parent)
             return name
         except FileExistsError:
             number += 1

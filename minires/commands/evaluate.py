@@ -10,7 +10,7 @@ from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
 from minires.training import evaluate
-from minires.training.run import bar_settings
+from minires.training.progress import bar_settings
 from minires.training.weights import read_arrays
 
 

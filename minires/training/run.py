@@ -1,7 +1,6 @@
 """Run: what every training run does, whatever it trains."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from minires.training import checkpoint, directory, history, nonfinite, settings
 from minires.training.errors import Diverged, TrainingError
 from minires.training.interrupt import StopAfterStep, Stopped
 from minires.training.nonfinite import Guard
+from minires.training.progress import bar_of
 from minires.training.settings import Settings
 
 say = partial(print, flush=True)
@@ -266,7 +266,7 @@ class Run:
             self.read()  # waits for the device, then the time counts
             self.seconds = seconds_before + time.perf_counter() - started
 
-        with self._progress_bar(epoch) as bar:
+        with bar_of(self, epoch) as bar:
             for _ in steps:
                 if time.perf_counter() - shown > 0.5:
                     shown = time.perf_counter()
@@ -321,21 +321,3 @@ class Run:
         if self.saved_step is None:
             return f"There is no checkpoint yet in {self.out}"
         return f"The last checkpoint, of iteration {self.saved_step:,}, is in {self.out}"
-
-    def _progress_bar(self, epoch: int):
-        """Over the whole run, so that the time left is the run's."""
-        from tqdm import tqdm
-
-        return tqdm(
-            desc=f"epoch {epoch + 1}/{self.epochs}",
-            total=self.total,
-            initial=self.step,
-            unit="step",
-            leave=False,
-            **bar_settings(),
-        )
-
-
-def bar_settings() -> dict:
-    """How every progress bar behaves: lively on a terminal, rare lines in a log file."""
-    return {"dynamic_ncols": True, "mininterval": 0.2 if sys.stderr.isatty() else 30}

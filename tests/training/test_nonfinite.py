@@ -11,7 +11,7 @@ from minires import models, nn
 from minires.cli import main
 from minires.paper.detection import DetectionConfig, DetectionTrainer
 from minires.training import Config, Diverged, Trainer, nonfinite
-from minires.training.weights import read_arrays
+from minires.training.weights import read_arrays, write_arrays
 from minires.watchers import watch
 
 TINY = {
@@ -246,6 +246,16 @@ class TestSkip:
             poison(make(tmp_path), {5}).run(silent)
         resumed = poison(make(tmp_path, resume=True, on_nan="skip"), {5})
         assert resumed.step == 3 and resumed.run(silent)["step"] == 6 and resumed.skipped == 1
+
+    def test_a_checkpoint_from_before_steps_could_be_left_out_is_resumed(self, tmp_path):
+        make(tmp_path).run(silent)
+        arrays, metadata = read_arrays(tmp_path / "checkpoint")
+        state, settings = json.loads(metadata["state"]), json.loads(metadata["config"])
+        del state["run"]["skipped"], state["run"]["skipped_in_a_row"]
+        del settings["on_nan"], settings["detect_anomaly"]
+        metadata |= {"state": json.dumps(state), "config": json.dumps(settings)}
+        write_arrays(tmp_path / "checkpoint", arrays, metadata)
+        assert make(tmp_path, resume=True, on_nan="skip").run(silent)["step"] == 6
 
     def test_too_many_in_a_row_stop_the_run(self, tmp_path, monkeypatch):
         monkeypatch.setattr(nonfinite, "MOST_IN_A_ROW", 2)

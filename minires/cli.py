@@ -1,4 +1,4 @@
-"""The command line: minires train | eval | bench | reproduce | info."""
+"""The command line: minires train | eval | bench | reproduce | info | cuda."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import sys
 
 import minires
 from minires import backend, startup
-from minires.commands import bench, evaluate, info, reproduce, train
+from minires.commands import bench, cuda, evaluate, info, reproduce, train
 from minires.cuda.graph import GraphError
 from minires.training import TrainingError
 from minires.training.interrupt import Stopped
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
-        command(**options)
+        return command(**options) or 0
     except (ValueError, KeyError, OSError, *OWN_ERRORS) as error:
         if os.environ.get("MINIRES_DEBUG"):
             raise
@@ -40,7 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(f"minires: {how.get(int(number), 'interrupted')}", file=sys.stderr, flush=True)
         return 128 + number
-    return 0
 
 
 def _sentence(error: Exception) -> str:
@@ -58,6 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, evaluate, bench, reproduce, info):
+    for module in (train, evaluate, bench, reproduce, info, cuda):
         module.add(commands)
     return parser

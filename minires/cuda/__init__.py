@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from minires.cuda import host
+from minires.cuda.checking import Empty, check
 from minires.cuda.host import Counts, HostModule, count
 from minires.cuda.signature import (
     DTYPES,
@@ -39,9 +40,11 @@ from minires.threads import Choice
 
 __all__ = [
     "Counts",
+    "Empty",
     "Launch",
     "LaunchError",
     "Module",
+    "check",
     "count",
     "element_type",
     "most_shared",

@@ -74,3 +74,10 @@ def refuse(source: str) -> None:
 def without_comments(source: str) -> str:
     """The source with blanks for its comments and for the insides of its strings."""
     return _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source)
+
+
+def dynamic_arrays(source: str) -> list[str]:
+    """The names of the `extern __shared__` arrays."""
+    plain = without_comments(source)
+    names = [match["type"].split()[-1].lstrip("*") for match in _DYNAMIC.finditer(plain)]
+    return names + re.findall(r"\bDYNAMIC_SHARED\(\s*\w+\s*,\s*(\w+)\s*\)", plain)

@@ -2,6 +2,8 @@
 #pragma once
 #include "scheduler.h"
 
+#include "atomic_calls.h"
+
 namespace emulator {
 
 EMULATOR_OWN inline void announce(const void* address, size_t size, bool store, void* where) {
@@ -39,8 +41,6 @@ EMULATOR_HOOKS(4)
 EMULATOR_HOOKS(8)
 EMULATOR_HOOKS(16)
 
-#define EMULATOR_NO_HOOK(type, name, ...) \
-    extern "C" EMULATOR_OWN inline __attribute__((used)) type __tsan_##name(__VA_ARGS__)
 EMULATOR_NO_HOOK(void, read_range, void* p, size_t n) {
     emulator::announce(p, n, false, __builtin_return_address(0));
 }
@@ -55,34 +55,3 @@ EMULATOR_NO_HOOK(void, vptr_read, void**) {}
 EMULATOR_NO_HOOK(void*, memcpy, void* to, const void* from, size_t n) { return memcpy(to, from, n); }
 EMULATOR_NO_HOOK(void*, memset, void* to, int value, size_t n) { return memset(to, value, n); }
 EMULATOR_NO_HOOK(void*, memmove, void* to, const void* from, size_t n) { return memmove(to, from, n); }
-
-// Atomic operations come as calls, too; they are done and not counted.
-#define EMULATOR_ATOMICS(bits)                                                                     \
-    EMULATOR_NO_HOOK(uint##bits##_t, atomic##bits##_load, const volatile uint##bits##_t* p, int) { \
-        return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                               \
-    }                                                                                              \
-    EMULATOR_NO_HOOK(void, atomic##bits##_store, volatile uint##bits##_t* p, uint##bits##_t v, int) { \
-        __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                  \
-    }                                                                                              \
-    EMULATOR_NO_HOOK(uint##bits##_t, atomic##bits##_exchange, volatile uint##bits##_t* p,          \
-                     uint##bits##_t v, int) {                                                      \
-        return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST);                                        \
-    }                                                                                              \
-    EMULATOR_NO_HOOK(uint##bits##_t, atomic##bits##_fetch_add, volatile uint##bits##_t* p,         \
-                     uint##bits##_t v, int) {                                                      \
-        return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);                                         \
-    }                                                                                              \
-    EMULATOR_NO_HOOK(int, atomic##bits##_compare_exchange_strong, volatile uint##bits##_t* p,      \
-                     uint##bits##_t* expected, uint##bits##_t v, int, int) {                       \
-        return __atomic_compare_exchange_n(                                                        \
-            p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                            \
-    }                                                                                              \
-    EMULATOR_NO_HOOK(uint##bits##_t, atomic##bits##_compare_exchange_val,                          \
-                     volatile uint##bits##_t* p, uint##bits##_t expected, uint##bits##_t v, int, int) { \
-        __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);   \
-        return expected;                                                                           \
-    }
-EMULATOR_NO_HOOK(void, atomic_thread_fence, int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-EMULATOR_ATOMICS(8)
-EMULATOR_ATOMICS(32)
-EMULATOR_ATOMICS(64)

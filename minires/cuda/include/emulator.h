@@ -30,7 +30,7 @@
 #define __global__
 #define __device__
 #define __host__
-#define __constant__ static
+#define __constant__ __attribute__((used)) static  // may be set from outside
 #define __managed__
 #define __grid_constant__
 #define __noinline__ __attribute__((noinline))

@@ -4,7 +4,7 @@
 
 #define __forceinline__ inline __attribute__((always_inline))
 
-#if defined(EMULATOR_COUNTED)  // -fsanitize=thread, but the functions it calls are our own
+#if defined(EMULATOR_COUNTED) || defined(EMULATOR_WATCHED)  // -fsanitize=thread, but the functions it calls are our own
 #elif defined(__SANITIZE_ADDRESS__)
 #define EMULATOR_ASAN 1
 #elif defined(__SANITIZE_THREAD__)
@@ -19,9 +19,9 @@
 
 // The emulator's own functions synchronise fibres by switching stacks, which ThreadSanitizer would
 // take for races.
-#if defined(EMULATOR_COUNTED) && defined(__clang__)  // there no_sanitize leaves atomics watched
+#if (defined(EMULATOR_COUNTED) || defined(EMULATOR_WATCHED)) && defined(__clang__)  // there no_sanitize leaves atomics watched
 #define EMULATOR_OWN __attribute__((disable_sanitizer_instrumentation, noinline))
-#elif defined(EMULATOR_TSAN) || defined(EMULATOR_COUNTED)
+#elif defined(EMULATOR_TSAN) || defined(EMULATOR_COUNTED) || defined(EMULATOR_WATCHED)
 #define EMULATOR_OWN __attribute__((no_sanitize("thread"), noinline))
 #else
 #define EMULATOR_OWN __attribute__((noinline))

@@ -21,6 +21,9 @@
 #include "fibre.h"
 
 #include "counting.h"
+#if defined(EMULATOR_WATCHED)
+#include "watch.h"
+#endif
 
 struct dim3 {
     unsigned x, y, z;
@@ -139,7 +142,7 @@ EMULATOR_OWN inline void to_scheduler() {
 #elif defined(EMULATOR_ASAN)
     __sanitizer_start_switch_fiber(
         me->state == DONE ? nullptr : &me->sanitizer, core->scheduler_stack, core->scheduler_size);
-#else
+#elif !defined(EMULATOR_WATCHED)
     if (!core->failed && !core->launch->reverse) {  // straight to the next lane that can run
         unsigned last = (me->linear | (WARP - 1)) + 1;
         last = last < core->count ? last : core->count;
@@ -215,21 +218,29 @@ EMULATOR_OWN inline void wait(State state, uint32_t mask, Operation operation, v
 }
 
 #if defined(EMULATOR_TEXTBOOK)
-// Fill this core's thread-local memory, where the kernel's __shared__ arrays lie, with NaN.
+struct OwnLibrary { uintptr_t first; char* thread_memory; size_t thread_size; };
+
+// For dl_iterate_phdr: where this library lies, and this core's part of its thread-local memory.
+EMULATOR_OWN inline int find_own(dl_phdr_info* library, size_t, void* found) {
+    bool own = false;
+    for (int i = 0; i < library->dlpi_phnum; i++) {
+        const auto& part = library->dlpi_phdr[i];
+        uintptr_t first = library->dlpi_addr + part.p_vaddr;
+        own |= part.p_type == PT_LOAD && uintptr_t(&find_own) - first < part.p_memsz;
+    }
+    for (int i = 0; own && i < library->dlpi_phnum; i++)
+        if (library->dlpi_phdr[i].p_type == PT_TLS)
+            *(OwnLibrary*)found = {library->dlpi_addr, (char*)library->dlpi_tls_data,
+                                   library->dlpi_phdr[i].p_memsz};
+    return own;
+}
+
+// Fill the thread-local memory, where the kernel's __shared__ arrays lie, with NaN.
 EMULATOR_OWN inline void poison_shared() {
     Core* core = this_core();
-    dl_iterate_phdr([](dl_phdr_info* library, size_t, void*) -> int {
-        bool own = false;
-        for (int i = 0; i < library->dlpi_phnum; i++) {
-            const auto& part = library->dlpi_phdr[i];
-            uintptr_t first = library->dlpi_addr + part.p_vaddr;
-            own |= part.p_type == PT_LOAD && uintptr_t(&poison_shared) - first < part.p_memsz;
-        }
-        for (int i = 0; own && i < library->dlpi_phnum; i++)
-            if (library->dlpi_phdr[i].p_type == PT_TLS)
-                memset(library->dlpi_tls_data, 0xff, library->dlpi_phdr[i].p_memsz);
-        return own;
-    }, nullptr);
+    OwnLibrary own{};
+    dl_iterate_phdr(find_own, &own);
+    memset(own.thread_memory, 0xff, own.thread_size);
     this_core() = core;  // it lay there, too
 }
 #endif
@@ -255,6 +266,9 @@ EMULATOR_OWN inline void prepare(Core* core) {
 #if defined(EMULATOR_TEXTBOOK)
     poison_shared();
     memset(minires_dynamic_shared, 0xff, core->launch->dynamic_bytes);
+#endif
+#if defined(EMULATOR_WATCHED)
+    watch::begin_block(core);
 #endif
     if (!core->dynamic.empty()) {
         memset(core->dynamic.data(), 0xff, core->dynamic.size());  // NaN
@@ -298,6 +312,9 @@ EMULATOR_OWN inline bool meet(Core* core, unsigned first, unsigned last) {
             core->out_parity[i] = core->threads[i].parity;
             released = true;
         }
+#if defined(EMULATOR_WATCHED)
+        if (complete) watch::met(core, first, mask);
+#endif
         left &= complete ? ~mask : left - 1;
     }
     return released;
@@ -315,21 +332,32 @@ EMULATOR_OWN inline void run_block(Core* core) {
         unsigned at_barrier = 0, done = 0;
         Thread *waiting = nullptr, *stuck = nullptr;
         for (unsigned turn = 0; turn < warps; turn++) {
-            unsigned first = (launch->reverse ? warps - 1 - turn : turn) * WARP;
+#if defined(EMULATOR_WATCHED)
+            const bool reverse = watch::lanes_backward();
+            unsigned first = watch::warp_at(turn, warps) * WARP;
+#else
+            const bool reverse = launch->reverse;
+            unsigned first = (reverse ? warps - 1 - turn : turn) * WARP;
+#endif
             unsigned last = first + WARP < core->count ? first + WARP : core->count;
             for (bool ran = true; ran;) {
                 ran = false;
                 for (unsigned k = first; k < last; k++) {
-                    Thread* thread =
-                        &core->threads[launch->reverse ? last - 1 - (k - first) : k];
+                    Thread* thread = &core->threads[reverse ? last - 1 - (k - first) : k];
                     if (thread->state != READY) continue;
                     resume(core, thread);
+#if defined(EMULATOR_WATCHED)
+                    watch::settle();
+#endif
                     if (core->failed) return;
                     ran = true;
                 }
                 if (meet(core, first, last)) ran = true;
                 if (core->failed) return;
                 progress |= ran;
+#if defined(EMULATOR_WATCHED)
+                break;  // a thread that waits for another warp in a loop lets it go on
+#endif
             }
             for (unsigned i = first; i < last; i++) {
                 Thread* thread = &core->threads[i];
@@ -340,6 +368,9 @@ EMULATOR_OWN inline void run_block(Core* core) {
         }
         if (done == core->count) break;
         if (at_barrier == core->count) {
+#if defined(EMULATOR_WATCHED)
+            watch::barrier(core);
+#endif
             for (unsigned i = 0; i < core->count; i++) core->threads[i].state = READY;
             continue;
         }
@@ -418,18 +449,23 @@ EMULATOR_OWN inline void work(Launch* launch) {
     }
     uint64_t blocks = uint64_t(grid.x) * grid.y * grid.z;
     for (uint64_t b; !launch->failed && (b = launch->next_block++) < blocks;) {
+#if defined(EMULATOR_WATCHED)
+        b = watch::block_at(b, blocks);
+#endif
         core->block = {unsigned(b % grid.x), unsigned(b / grid.x % grid.y),
                        unsigned(b / (uint64_t(grid.x) * grid.y))};
         run_block(core);
 #if defined(EMULATOR_COUNTED)
         core->counter.end_block();
+#elif defined(EMULATOR_WATCHED)
+        watch::end_block(core);
 #endif
     }
     if (launch->counts) *launch->counts = core->counter.end_launch();
 }
 
 template <class... A, size_t... I>
-void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
+EMULATOR_OWN void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
     kernel(*(std::decay_t<A>*)arguments[I]...);
 }
 
@@ -448,7 +484,7 @@ void* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block, 
     launch.ranges = ranges, launch.ranges_count = ranges_count;
     launch.counts = cores == 1 ? counts : nullptr;
     launch.arguments = &what;
-    launch.body = [](void* pointer) {
+    launch.body = [](void* pointer) EMULATOR_OWN {
         Call* what = (Call*)pointer;
         call(what->kernel, what->arguments, std::index_sequence_for<A...>{});
     };

@@ -101,8 +101,13 @@ SharedPointer<T> dynamic_shared(const char* name) {
 
 }  // namespace emulator
 
+#if defined(EMULATOR_WATCHED)
+#define SHARED(T, name, count) static __thread T name[count]
+#define DYNAMIC_SHARED(T, name) T* const name = (T*)minires_dynamic_shared
+#else
 #define SHARED(T, name, count)                                              \
     static thread_local emulator::Shared<T, size_t(count)> name##_storage;  \
     const emulator::SharedPointer<T> name = name##_storage.pointer(#name)
 #define DYNAMIC_SHARED(T, name) \
     const emulator::SharedPointer<T> name = emulator::dynamic_shared<T>(#name)
+#endif

@@ -1,0 +1,161 @@
+"""The process in which a watched kernel runs: python -m minires.cuda.checking.worker FOLDER.
+
+It reads FOLDER/job.pickle, a `Job`. For each of the job's runs it writes an `Outcome` to
+FOLDER/result-0.pickle, ... as soon as the run has ended: a kernel that takes this process with it
+leaves what was found before.
+"""
+
+import ctypes
+import mmap
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from minires.cuda.checking.job import ARRAY, OBJECT, ROOM, Job, Outcome, Run
+
+FAR_APART, SOMEWHERE = 1 << 36, 0x2000_0000_0000
+"""Arrays lie this far from each other: a wrong index does not reach the next one."""
+
+
+class _Part(ctypes.Structure):
+    _fields_ = [("block", ctypes.c_uint32), ("thread", ctypes.c_uint32)]
+    _fields_ += [
+        ("where", ctypes.c_uint64),
+        ("store", ctypes.c_uint32),
+        ("atomic", ctypes.c_uint32),
+    ]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("kind", "region", "size", "times")]
+    _fields_ += [("offset", ctypes.c_int64), ("values", ctypes.c_int64 * 2)]
+    _fields_ += [("one", _Part), ("other", _Part), ("text", ctypes.c_char * 64)]
+
+
+class _Row(ctypes.Structure):
+    _fields_ = [("where", ctypes.c_uint64)]
+    _fields_ += [(name, ctypes.c_uint32) for name in ("region", "store", "shared", "size")]
+    _fields_ += [(name, ctypes.c_uint64) for name in ("requests", "lanes", "moved", "least")]
+
+
+class _Region(ctypes.Structure):
+    _fields_ = [("first", ctypes.c_uint64), ("size", ctypes.c_uint64)]
+    _fields_ += [("space", ctypes.c_uint32), ("is_empty", ctypes.c_uint32)]
+
+
+class _Setup(ctypes.Structure):
+    _fields_ = [("regions", ctypes.POINTER(_Region)), ("count", ctypes.c_uint64)]
+    _fields_ += [("seed", ctypes.c_uint64)]
+    _fields_ += [(n, ctypes.c_uint32) for n in ("preempt", "shadow", "tally", "patience")]
+
+
+def _plain(value):
+    """A ctypes structure as a dict."""
+    if isinstance(value, ctypes.Structure):
+        return {name: _plain(getattr(value, name)) for name, *_ in value._fields_}
+    return list(value) if isinstance(value, ctypes.Array) else value
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *([ctypes.c_int] * 3), ctypes.c_long]
+
+
+def _placed(array: np.ndarray, index: int) -> np.ndarray:
+    """A copy of an array, far from all others."""
+    size = max(array.nbytes, 1)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    rights = mmap.PROT_READ | mmap.PROT_WRITE
+    place = _libc.mmap(SOMEWHERE + index * FAR_APART, size, rights, flags, -1, 0)
+    memory = memoryview((ctypes.c_char * size).from_address(place))
+    copy = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def _data(job: Job) -> tuple[int, int]:
+    """Where the library's own variables begin and end; between them nothing else lies."""
+    objects = [m for m in job.memory if m.space == OBJECT]
+    if not objects:
+        return 0, 0
+    return min(m.place for m in objects) - ROOM, max(m.place + m.size for m in objects) + ROOM
+
+
+def execute(job: Job, run: Run) -> Outcome:
+    """Run the kernel once, on fresh copies of its arrays."""
+    library = ctypes.CDLL(job.library)
+    arrays = [_placed(array, i) for i, array in enumerate(job.arrays)]
+    address = [array.__array_interface__["data"][0] for array in arrays]
+    regions = (_Region * len(job.memory))()
+    for i, m in enumerate(job.memory):
+        first = address[m.place] if m.space == ARRAY else m.place
+        regions[i] = _Region(first, m.size, m.space, m.is_empty)
+    setup = _Setup(
+        regions, len(job.memory), run.seed, run.preempt, run.shadow, run.tally, job.seconds
+    )
+    library.minires_watch_setup(ctypes.byref(setup), *map(ctypes.c_uint64, _data(job)))
+    library.minires_watch_address.restype = ctypes.c_void_p
+    for region, data in job.objects:  # __constant__ and __device__ variables that were given
+        ctypes.memmove(library.minires_watch_address(ctypes.c_uint64(region)), data, len(data))
+    places = iter(address)
+    packed = b"".join(
+        v if v is not None else next(places).to_bytes(8, "little") for v in job.values
+    )
+    values = ctypes.create_string_buffer(packed or b"\0")
+    first = ctypes.addressof(values)
+    pointers = (ctypes.c_void_p * max(len(job.values), 1))(
+        *(first + 8 * i for i in range(len(job.values)))
+    )
+    message = ctypes.create_string_buffer(1024)
+    launch = getattr(library, job.symbol)
+    launch.restype = ctypes.c_void_p
+    where = launch(
+        (ctypes.c_uint * 3)(*job.grid),
+        (ctypes.c_uint * 3)(*job.block),
+        ctypes.c_size_t(job.dynamic),
+        pointers,
+        None,
+        ctypes.c_uint(0),
+        ctypes.c_uint(1),
+        ctypes.c_bool(False),
+        message,
+        ctypes.c_size_t(len(message)),
+        None,
+    )
+    ctypes.CDLL(None).fflush(None)
+    outcome = Outcome(
+        stopped=message.value.decode(), where=where or 0, arrays=[a.copy() for a in arrays]
+    )
+    events, rows = ctypes.POINTER(_Event)(), ctypes.POINTER(_Row)()
+    blocks, barriers = ctypes.c_uint64(), ctypes.c_uint64()
+    count = library.minires_watch_events(ctypes.byref(events))
+    outcome.events = [_plain(events[i]) for i in range(count)]
+    count = library.minires_watch_rows(
+        ctypes.byref(rows), ctypes.byref(blocks), ctypes.byref(barriers)
+    )
+    outcome.rows = [_plain(rows[i]) for i in range(count)]
+    outcome.blocks, outcome.barriers = blocks.value, barriers.value
+    for i, array in enumerate(arrays if run.shadow else ()):
+        flags = np.zeros(max(array.nbytes, 1), np.uint8)
+        if library.minires_watch_written(ctypes.c_uint64(i), flags.ctypes.data_as(ctypes.c_void_p)):
+            outcome.written[i] = flags[: array.nbytes].reshape(-1, array.itemsize).any(1)
+    return outcome
+
+
+def main(folder: Path) -> None:
+    """Execute the job's runs, one after the other, until one is stopped."""
+    job = pickle.loads((folder / "job.pickle").read_bytes())
+    for i, run in enumerate(job.runs):
+        outcome = execute(job, run)
+        (folder / "part").write_bytes(pickle.dumps(outcome))
+        (folder / "part").rename(folder / f"result-{i}.pickle")
+        if outcome.stopped:
+            break
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # it prints once
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

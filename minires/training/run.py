@@ -300,9 +300,14 @@ class Run:
         self.saved_step = self.step
 
     def _arrays(self) -> dict:
-        """Everything that is learned, by name."""
-        kept = {f"{name} of the optimizer": array for name, array in self.optimizer.state().items()}
-        return self.model.state_dict() | kept
+        """Everything that is learned, by name: the arrays themselves, for a look."""
+        learned = {name: parameter.data for name, parameter in self.model.named_parameters()}
+        kept = {
+            f"{name} {place} of the optimizer": array
+            for place, state in enumerate(self.optimizer.states)
+            for name, array in state.items()
+        }
+        return learned | dict(self.model.named_buffers()) | kept
 
     def _require_finite(self) -> None:
         """A state that is to be kept must be worth it."""
@@ -310,10 +315,11 @@ class Run:
             name for name in nonfinite.not_finite(self._arrays()) if name not in self._never_finite
         ]
         if dead:
+            others = f", nor are {len(dead) - 1} others" if len(dead) > 1 else ""
+            lr = self.schedule(max(self.step - 1, 0))
             raise Diverged(
-                f"after iteration {self.step:,} (learning rate {self.schedule(self.step - 1):.6g}) "
-                f"{dead[0]} is not finite, as are {len(dead) - 1} other arrays: training has "
-                f"diverged; {self.remedy()}"
+                f"after iteration {self.step:,} (learning rate {lr:.6g}) {dead[0]} is not finite"
+                f"{others}: training has diverged; {self.remedy()}"
             )
 
     def last_checkpoint(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from minires import backend
 from minires.fingerprint import fingerprint
+from minires.kernels import doors
 from minires.recording import is_recording
 from minires.watchers import watched
 
@@ -66,6 +67,7 @@ class Function:
         """Arrays in, array out; sets `self.saved`."""
         if self.kernel is None:
             raise TypeError(f"{self.name}: the class {type(self).__name__} defines no forward")
+        doors.check(self.op, arrays, self.options)
         y, self.saved = self.kernel.forward(*arrays, **self.options)
         return y
 

@@ -10,6 +10,7 @@
 log p is computed as (z - max z) - log sum exp(z - max z), which cannot overflow.
 
 forward(z, labels, label_smoothing) -> (loss, saved);  saved = (p, labels, label_smoothing)
+    labels: a copy, since the backward writes where they say
 backward(dloss, saved, needs) -> (dz,)
 
 Derivation: d log p_k / d z_j = [j = k] - p_j, and the t of a row sum to 1, so

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from minires.cuda import Module, element_type
-from minires.cuda.graph import converted
+from minires.cuda.graph import converted, copied
 from minires.kernels.arrays import array_module
 from minires.kernels.grid import THREADS, blocks
 
@@ -39,7 +39,7 @@ def forward(z, labels, label_smoothing=0.0):
         ),
     )
     KERNELS.launch(f"mean<{kind}>", (1,), (THREADS,), dict(losses=losses, loss=loss, rows=rows))
-    return loss, (p, labels, label_smoothing)
+    return loss, (p, copied(labels), label_smoothing)
 
 
 def backward(dloss, saved, needs=(True,)):

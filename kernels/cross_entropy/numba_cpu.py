@@ -7,7 +7,7 @@ from minires.kernels.jit import jit
 
 def forward(z, labels, label_smoothing=0.0):
     """The mean loss as a scalar array."""
-    p, labels = np.empty_like(z), labels.astype(np.int64, copy=False)
+    p, labels = np.empty_like(z), labels.astype(np.int64)
     loss = _loss(z, labels, float(label_smoothing), p)
     return np.asarray(loss, z.dtype), (p, labels, label_smoothing)
 

@@ -18,7 +18,7 @@ def forward(z, labels, label_smoothing=0.0):
     p, losses, loss = xp.empty(z.shape, z.dtype), xp.empty(len(z), z.dtype), xp.empty(1, z.dtype)
     visit(_rows, len(z), z, labels, p, losses, z.dtype.type(label_smoothing))
     launch(_mean, 1, ADDING, losses, loss)
-    return loss.reshape(()), (p, labels, label_smoothing)
+    return loss.reshape(()), (p, labels.copy(), label_smoothing)
 
 
 def backward(dloss, saved, needs=(True,)):

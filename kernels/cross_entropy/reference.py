@@ -14,7 +14,7 @@ def forward(z, labels, label_smoothing=0.0):
     loss = -(1 - label_smoothing) * picked
     if label_smoothing:
         loss -= label_smoothing * log_p.mean()
-    return xp.asarray(loss, z.dtype), (exponentials / total, labels, label_smoothing)
+    return xp.asarray(loss, z.dtype), (exponentials / total, labels.copy(), label_smoothing)
 
 
 def backward(dloss, saved, needs=(True,)):

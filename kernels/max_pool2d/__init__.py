@@ -4,7 +4,7 @@
 
     y[n,p,q,c] = max over i,j of xp[n, p sh + i, q sw + j, c],   xp = x padded with -infinity
 
-Ho, Wo as for conv2d; 2 ph <= KH and 2 pw <= KW, so every window holds a pixel of x.
+Ho, Wo as for conv2d; ph < KH and pw < KW, so every window holds a pixel of x.
 
 forward(x, kernel, stride, padding) -> (y, saved)
     saved = (winner, x.shape, kernel, stride, padding)

@@ -34,6 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"minires: {_sentence(error)}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        if os.environ.get("MINIRES_DEBUG"):
+            raise
+        print(
+            f"minires: the memory does not suffice ({error or 'no more of it'}); a smaller "
+            f"--batch-size needs less of it, and so does --recompute",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
         how = {15: "stopped by SIGTERM", 1: "the terminal is gone (SIGHUP)"}

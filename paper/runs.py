@@ -110,7 +110,7 @@ def read_run(path: Path) -> Run | None:
             rows = [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
         for row in rows:
             row.update({name: int(row[name]) for name in ("epoch", "step")})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise TrainingError(
             f"{path / 'metrics.csv'}: not the record of a training run, each row with a number for "
             f"{', '.join(COLUMNS)} ({error})"

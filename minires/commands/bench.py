@@ -75,7 +75,7 @@ def _race(
     words += ["--rounds", how["rounds"], "--steps", how["steps"]]
     words += ["--per-op"] * how["per_operation"] + [w for name in own for w in ("--import", name)]
     names = [*model, *(f"batch{size}" for size in batch_size), *backend_names]
-    place = Path(out or "-".join(["runs/bench", *names, *filter(None, [against])]))
+    place = Path(out or "-".join(["runs/bench", *names, *filter(None, [against])])).expanduser()
     place.parent.mkdir(parents=True, exist_ok=True)  # better to fail now than after the runs
     results = race(racing, progress=_progress_note, **how)
     _progress_note("the machine")

@@ -2,7 +2,11 @@
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
+
+import numpy as np
 
 from minires import backend, data, extensions, models
 from minires.commands.options import DEFAULTS, common_options
@@ -11,7 +15,7 @@ from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
 from minires.training import evaluate
 from minires.training.progress import bar_settings
-from minires.training.weights import read_arrays
+from minires.training.weights import WeightsError, normalization_of, read_arrays
 
 
 def evaluate_weights(
@@ -25,6 +29,7 @@ def evaluate_weights(
     """minires eval: what is not given of model, data set and so on, the weight file says."""
     from tqdm import tqdm
 
+    weights = os.path.expanduser(weights)
     extensions.load(given.pop("imports", None) or _imports_of_run(Path(weights).parent))
     backend.use(given.get("backend", "auto"))
     backend.set_precision(given.get("precision", "auto"))
@@ -32,13 +37,14 @@ def evaluate_weights(
         (load_torch_state_dict(weights), {}) if torch_layout else read_arrays(Path(weights))
     )
     noted = {name: metadata[name] for name in ("model", "shortcut", "dataset") if name in metadata}
+    _warn(weights, arrays, noted, given)
     options = {"shortcut": None, "dataset": "auto", "data_dir": "data"} | noted | given
     if "model" not in options:
         raise ValueError(f"{weights} does not say which network it belongs to; give --model")
-    size = given.get("image_size", int(metadata.get("image_size", 0)))
+    size = given.get("image_size", _image_size(weights, metadata))
     size = size or data.get(options["dataset"]).image_size
     models.get(options["model"]).check_image_size(size)
-    norm = Normalization.from_metadata(metadata)
+    norm = normalization_of(weights, metadata)
     if norm is None and normalization is None:
         raise ValueError(
             f"{weights} does not say how its inputs were normalised; give --normalization "
@@ -60,11 +66,42 @@ def evaluate_weights(
     print(f"test accuracy {100 * accuracy:.2f} % ({right:,} of {len(test_set):,}), loss {loss:.4f}")
 
 
+def _warn(weights: str, arrays: dict, noted: dict, given: dict) -> None:
+    """Say on stderr what makes the accuracy that follows another than one may think."""
+    dead = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if dead:
+        print(
+            f"minires: warning: {len(dead)} of {len(arrays)} arrays of {weights} hold NaN or "
+            f"infinities, the first is {dead[0]}: the run that wrote it has diverged",
+            file=sys.stderr,
+        )
+    for name in sorted(noted.keys() & given.keys()):
+        if noted[name] != given[name]:
+            print(
+                f"minires: warning: {weights} says that its {name} is {noted[name]}, but "
+                f"--{name} {given[name]} is given, and taken",
+                file=sys.stderr,
+            )
+
+
+def _image_size(weights: str, metadata: dict[str, str]) -> int:
+    """The size of images that the file tells, 0 if it tells none."""
+    text = metadata.get("image_size", "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        raise WeightsError(f"{weights}: its image_size must be a number, but is {text!r:.60}")
+    return int(text)
+
+
 def _imports_of_run(path: Path) -> list[str]:
     """The modules that the training run in directory `path` imported; none if there is no run."""
     try:
         return json.loads((path / "config.json").read_text()).get("imports", [])
-    except (OSError, ValueError, AttributeError):  # the file beside it is something else
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ):  # the file beside it is something else
         return []
 
 

@@ -33,7 +33,7 @@ def reproduce(
         budget,
         tuple(model or experiment.MODELS[budget]),
         tuple(range(experiment.SEEDS[budget] if seeds is None else seeds)),
-        Path(out or f"{OUT}-{budget}"),
+        Path(out or f"{OUT}-{budget}").expanduser(),
         options,
         download,
         getattr(experiment, "BUDGETS", BUDGETS),

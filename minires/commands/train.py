@@ -18,7 +18,7 @@ def train(resume: bool, download: bool, **settings) -> None:
     base, own = _default_out(DEFAULTS | settings), "out" not in settings
     if own:
         settings["out"] = _last_of(base) if resume else base
-    saved = checkpoint.settings_of(Path(settings["out"]), Config) if resume else None
+    saved = checkpoint.settings_of(Path(settings["out"]).expanduser(), Config) if resume else None
     if resume and saved is None and settings.keys() <= {*Config.may_change}:
         raise TrainingError(
             f"there is nothing to resume in {settings['out']}, neither a checkpoint nor a "

@@ -129,7 +129,7 @@ def load_cifar10(directory: str | Path, download: bool = False) -> tuple[Dataset
     DataError
         The set is missing, or a file of it is missing, damaged or something else.
     """
-    return _load(_SETS["cifar10"], Path(directory), download)
+    return _load(_SETS["cifar10"], Path(directory).expanduser(), download)
 
 
 def load_cifar100(directory: str | Path, download: bool = False) -> tuple[Dataset, Dataset]:
@@ -138,7 +138,7 @@ def load_cifar100(directory: str | Path, download: bool = False) -> tuple[Datase
     As `load_cifar10`; the layout folders are ``cifar-100-binary`` and ``cifar-100-python``, and
     the archive is 161 MiB.
     """
-    return _load(_SETS["cifar100"], Path(directory), download)
+    return _load(_SETS["cifar100"], Path(directory).expanduser(), download)
 
 
 def find(name: str, directory: str | Path) -> Path | None:
@@ -152,7 +152,7 @@ def find(name: str, directory: str | Path) -> Path | None:
     """
     if name not in _SETS:
         raise DataError(f"find: expected one of {', '.join(_SETS)}, got {name!r}")
-    found = _find(_SETS[name], Path(directory))
+    found = _find(_SETS[name], Path(directory).expanduser())
     return found and found[1]
 
 
@@ -186,10 +186,18 @@ def _load(kind: _Set, directory: Path, download: bool) -> tuple[Dataset, Dataset
         fetch(SOURCE.rpartition("/")[0] + "/" + layout.archive, path, layout.md5)
         path = extract(path, path.with_name(layout.folder))
     classes = _read_class_names(kind, layout, path / layout.class_names)
-    return (
-        _read(kind, layout, path, layout.train, kind.train_records, classes),
-        _read(kind, layout, path, (layout.test,), kind.test_records, classes),
-    )
+    train = _read(kind, layout, path, layout.train, kind.train_records, classes)
+    test = _read(kind, layout, path, (layout.test,), kind.test_records, classes)
+    for i, file in enumerate(layout.train):
+        part = slice(i * kind.train_records, (i + 1) * kind.train_records)
+        if _are_equal(test.images, test.labels, train.images[part], train.labels[part]):
+            raise _unfit(path / layout.test, "images of its own", f"it is the same as {file}")
+    return train, test
+
+
+def _are_equal(images, labels, other_images, other_labels) -> bool:
+    """Whether two files hold the same; equal labels alone are next to impossible."""
+    return np.array_equal(labels, other_labels) and np.array_equal(images, other_images)
 
 
 def _read(
@@ -215,6 +223,9 @@ def _read(
                 )
         images[i] = pixels.reshape(records, 3, 32, 32).transpose(0, 2, 3, 1)
         labels[i] = label_columns[-1]
+        for j in range(i):
+            if _are_equal(images[i], labels[i], images[j], labels[j]):
+                raise _unfit(folder / file, "images of its own", f"it is the same as {files[j]}")
     return Dataset(kind.name, images.reshape(-1, 32, 32, 3), labels.reshape(-1), classes)
 
 

@@ -6,6 +6,7 @@ folder, and one rename at the end puts the result in place.
 """
 
 import contextlib
+import gzip
 import hashlib
 import http.client
 import os
@@ -22,6 +23,9 @@ from typing import BinaryIO
 from minires.data.dataset import DataError
 
 CHUNK = 1 << 18  # bytes per read: small enough for a lively bar, large enough to cost nothing
+
+MOST_BYTES, MOST_MEMBERS, MOST_DEPTH = 512 << 20, 10_000, 16
+"""What an archive may unpack to: CIFAR's hold 8 files, 186 MB, in one folder."""
 
 
 def fetch(
@@ -56,7 +60,7 @@ def fetch(
         The network or the disk failed (what came is kept), the checksum of what came is wrong (it
         is thrown away), or the checksum of a file that was there is wrong (it is left alone).
     """
-    destination = Path(destination)
+    destination = Path(destination).expanduser()
     part = destination.with_name(destination.name + ".part")
     by_hand = f"download {url} by other means and place it as {destination}"
     if destination.exists():
@@ -111,15 +115,15 @@ def extract(archive: str | Path, destination: str | Path) -> Path:
         The archive is damaged, names a file outside itself, or lacks the folder. Nothing is left
         behind.
     """
-    archive, destination = Path(archive), Path(destination)
+    archive, destination = Path(archive).expanduser(), Path(destination).expanduser()
     try:
         with (
-            tarfile.open(archive, "r:gz") as tar,
+            gzip.open(archive) as unzipped,
+            tarfile.open(fileobj=_Limited(unzipped), mode="r|") as tar,  # type: ignore[call-overload]
             TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as folder,
         ):
-            plain = (member for member in tar if member.isfile() or member.isdir())
-            tar.extractall(folder, plain, filter="data")  # which refuses paths that lead outside
-            while tar.fileobj.read(CHUNK):
+            tar.extractall(folder, _plain(archive, tar), filter="data")  # refuses paths outside
+            while unzipped.read(CHUNK):
                 pass  # the checksum of the gzip stands after the end of the tar
             unpacked = Path(folder, destination.name)
             if not unpacked.is_dir():
@@ -135,6 +139,35 @@ def extract(archive: str | Path, destination: str | Path) -> Path:
             "truncated or damaged, delete it and get it anew"
         ) from error
     return destination
+
+
+class _Limited:
+    """What comes out of an archive, up to MOST bytes."""
+
+    def __init__(self, file):
+        self.file, self.left = file, MOST_BYTES
+
+    def read(self, size: int) -> bytes:
+        content = self.file.read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise tarfile.ReadError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
+        return content
+
+
+def _plain(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The files and folders of an archive, as many and as deep as a data set has."""
+    total = 0
+    for number, member in enumerate(tar):
+        total += member.size if member.isfile() else 0
+        deep = member.name.count("/") > MOST_DEPTH
+        if number >= MOST_MEMBERS or total > MOST_BYTES or deep:
+            raise tarfile.ReadError(
+                f"it holds more than {MOST_MEMBERS} files, {MOST_BYTES >> 20} MiB, or "
+                f"{MOST_DEPTH} folders in each other; no data set does"
+            )
+        if member.isfile() or member.isdir():
+            yield member
 
 
 def _md5(path: Path) -> str:

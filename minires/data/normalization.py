@@ -70,4 +70,7 @@ class Normalization:
             np.array(json.loads(metadata[f"normalization_{part}"]), np.float32)
             for part in ("mean", "inv_std")
         )
+        for part in (mean, inv_std):
+            if part.shape[-1:] != (3,) or part.ndim not in (1, 3) or not np.isfinite(part).all():
+                raise ValueError(f"an array {part.shape} is not (3,) or (H,W,3) finite numbers")
         return cls(metadata["normalization"], mean, inv_std)

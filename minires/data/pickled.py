@@ -7,8 +7,10 @@ array. They lead not to NumPy, which would believe any size and flag that a pick
 stand-ins that keep what they are given until `integers` checks it.
 """
 
+import contextlib
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
 
 import numpy as np
@@ -42,17 +44,44 @@ _ALLOWED = {
     "numpy._core.numeric._frombuffer": _Buffer,
     "numpy.dtype": _Dtype,
     "numpy.ndarray": None,  # only an argument of _reconstruct
-    "_codecs.encode": str.encode,  # how Python 3 writes bytes in the protocols of Python 2
+    "_codecs.encode": None,  # an `_Encoder`: how Python 3 writes bytes in the protocols of Python 2
 }
 
 
+class _Encoder:
+    """`str.encode` that makes no more bytes than a pickle of this length can need."""
+
+    def __init__(self, length: int):
+        self.left = 8 * length + (1 << 20)
+
+    def __call__(self, text: str, encoding: str = "utf-8") -> bytes:
+        self.left -= len(text)
+        if self.left < 0:
+            raise pickle.UnpicklingError("it makes far more bytes than it holds; delete it")
+        return str.encode(text, encoding)
+
+
+def _check_memo(pickled: bytes) -> None:
+    """Refuse a pickle that numbers what it remembers beyond its length: that asks for gigabytes."""
+    most = len(pickled) + 256
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name in ("LONG_BINPUT", "PUT") and int(argument or 0) > most:
+            raise pickle.UnpicklingError(f"it numbers a value {argument}, beyond its own length")
+        if opcode.name == "STOP":
+            return
+
+
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, pickled: bytes):
+        super().__init__(io.BytesIO(pickled), encoding="bytes")
+        self.encode = _Encoder(len(pickled))
+
     def find_class(self, module: str, name: str) -> object:
         if (function := f"{module}.{name}") not in _ALLOWED:
             raise pickle.UnpicklingError(
                 f"it asks for {function[:100]}, which was not run; it may be malicious, delete it"
             )
-        return _ALLOWED[function]
+        return self.encode if function == "_codecs.encode" else _ALLOWED[function]
 
     def persistent_load(self, pid: object) -> None:
         raise pickle.UnpicklingError("it asks for an object outside of it")
@@ -76,7 +105,9 @@ def load(pickled: bytes, keys: list[str], convert: Callable) -> list:
         For whatever is wrong with the pickle.
     """
     try:
-        loaded = _Unpickler(io.BytesIO(pickled), encoding="bytes").load()
+        with contextlib.suppress(ValueError):  # what is no pickle, the unpickler says in its words
+            _check_memo(pickled)
+        loaded = _Unpickler(pickled).load()
         if not isinstance(loaded, dict):
             raise ValueError(f"it holds a {type(loaded).__name__}, not a dict")
         if missing := [key for key in keys if key.encode() not in loaded]:

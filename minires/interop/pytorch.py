@@ -9,7 +9,6 @@ and the prefix `module.` that DataParallel leaves have no counterpart and are dr
 See docs/decisions/autodiff.md, "Layout NHWC".
 """
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,15 @@ def load_torch_state_dict(source) -> dict[str, np.ndarray]:
     ValueError
         If the file is of another kind, or holds something that is no state dict.
     """
-    state = source if isinstance(source, dict) else _read(Path(source))
+    where = "load_torch_state_dict" if isinstance(source, dict) else str(source)
+    state = source if isinstance(source, dict) else _read(Path(source).expanduser())
     state = state.get("state_dict", state)
+    if not isinstance(state, dict):
+        raise ValueError(f"{where}: its state_dict must be arrays by name, but is {state!r:.60}")
+    if unnamed := [name for name in state if not isinstance(name, str)]:
+        raise ValueError(f"{where}: names must be texts, but one is {unnamed[0]!r}")
     return {
-        name.removeprefix("module."): _transposed(_to_numpy(name, value), (2, 3, 1, 0))
+        name.removeprefix("module."): _transposed(_to_numpy(where, name, value), (2, 3, 1, 0))
         for name, value in state.items()
         if not name.endswith("num_batches_tracked")
     }
@@ -48,12 +52,22 @@ def _transposed(array: np.ndarray, filter_axes: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(axes)) if array.ndim else array
 
 
-def _to_numpy(name: str, value) -> np.ndarray:
+def _to_numpy(where: str, name: str, value) -> np.ndarray:
+    """A PyTorch tensor or an array as a NumPy array; short floats as float32."""
     if hasattr(value, "detach"):
+        kind = str(value.layout).removeprefix("torch.")
+        if value.is_meta or value.is_quantized or kind != "strided" or value.is_complex():
+            kind = "meta" if value.is_meta else "quantized" if value.is_quantized else kind
+            raise ValueError(
+                f"{where}: {name} is a {kind} tensor ({value.dtype}), not plain numbers"
+            )
         value = value.detach().cpu()
+        short = value.is_floating_point() and str(value.dtype) != "torch.float16"
+        value = value.float() if short and value.itemsize < 4 else value  # NumPy knows no others
+        value = value.numpy()
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"load_torch_state_dict: {name} is no array of numbers ({type(value)})")
+        raise ValueError(f"{where}: {name} is no array of numbers ({type(value)})")
     return array
 
 
@@ -72,8 +86,8 @@ def _read(path: Path) -> dict:
             ) from None
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # a damaged pickle raises whatever it meets
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(f"{path}: not a file of plain PyTorch tensors ({reason})") from None
         if isinstance(state, dict):
             return state

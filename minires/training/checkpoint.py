@@ -15,6 +15,12 @@ from minires.training.weights import WeightsError, read_arrays, write_arrays
 
 NAME = "checkpoint"
 
+RESTORING = (
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    *(RecursionError, AssertionError),
+)
+"""What becomes of values of another kind, at whatever place they are used."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -23,9 +29,25 @@ class Checkpoint:
     arrays: dict
     state: dict
     config: dict
+    path: Path
 
     def restore(self, run) -> None:
-        """Put a Run, made with the same settings, where the saved one was."""
+        """Put a Run, made with the same settings, where the saved one was.
+
+        Raises
+        ------
+        WeightsError
+            If the file holds something else than such a run has written.
+        """
+        try:
+            self._restore(run)
+        except RESTORING as error:
+            kind = type(error).__name__
+            raise WeightsError(
+                f"{self.path}: a run with these settings cannot go on from it ({kind}: {error})"
+            ) from None
+
+    def _restore(self, run) -> None:
         run.load_state(self.state["run"])
         run.model.load_state_dict(self._below("model."))
         run.optimizer.load_state(self._below("optimizer."))
@@ -77,10 +99,26 @@ def read(out: Path, kind: type[settings.Settings]) -> Checkpoint | None:
     """
     if not (out / NAME).exists():
         return None
-    arrays, metadata = read_arrays(out / NAME)
+    path = out / NAME
+    arrays, metadata = read_arrays(path)
     if metadata.get("trained") != kind.trained:
-        raise WeightsError(f"{out / NAME} is not the checkpoint of a {kind.trained}")
-    config = json.loads(metadata["config"])
+        raise WeightsError(f"{path} is not the checkpoint of a {kind.trained}")
+    config, state = (_parsed(path, name, metadata) for name in ("config", "state"))
     if not config.keys() <= {field.name for field in fields(kind)}:  # it may lack newer ones
-        raise WeightsError(f"{out / NAME}: the checkpoint of another version of minires")
-    return Checkpoint(arrays, json.loads(metadata["state"]), config)
+        raise WeightsError(f"{path}: the checkpoint of another version of minires")
+    try:
+        config = kind.checked(config)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: its settings are none of a {kind.trained} ({error})") from None
+    return Checkpoint(arrays, state, config, path)
+
+
+def _parsed(path: Path, name: str, metadata: dict) -> dict:
+    """What stands as JSON under `name` in the metadata: something by name."""
+    try:
+        found = json.loads(metadata[name])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: its {name} is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path}: its {name} must be values by name, but is {found!r:.60}")
+    return found

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from minires.arguments import integer, real
 from minires.training.directory import write_atomically
 
 NAME = "metrics.csv"
@@ -21,6 +22,15 @@ COLUMNS = (
 )
 """Those of a classifier. Accuracies are 0 to 1; seconds and images per second are of training
 alone, without the evaluation after the epoch."""
+
+
+def checked(row: dict) -> dict:
+    """A row of the history, whose values are numbers or None; epoch and step are ints."""
+    if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys():
+        raise ValueError(f"a row of the history has an epoch and a step, but here is {row!r:.60}")
+    counts = {name: integer("the history", name, row[name], least=0) for name in ("epoch", "step")}
+    others = {name: value for name, value in row.items() if value is not None}
+    return row | {name: real("the history", name, n) for name, n in others.items()} | counts
 
 
 def write(out: Path, rows: list[dict]) -> None:

@@ -6,6 +6,7 @@ from itertools import islice
 
 from minires import data, extensions, models, plots
 from minires.amp import GradScaler
+from minires.arguments import integer, real
 from minires.data import Dataset, Loader, Normalization
 from minires.training.config import Config
 from minires.training.directory import write_atomically
@@ -247,5 +248,10 @@ class Trainer(Run):
     def load_state(self, state: dict) -> None:
         """Go on where `state` says."""
         super().load_state(state)
-        self.best = state["best"]
-        self.metrics.reset(**state["metrics"])
+        self.best = real("its state", "best", state["best"], most=1)
+        sums = state["metrics"]
+        self.metrics.reset(
+            real("its metrics", "loss_sum", sums["loss_sum"]),
+            integer("its metrics", "correct", sums["correct"], least=0),
+            integer("its metrics", "count", sums["count"], least=0),
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minires import backend
 from minires.amp import GradScaler
+from minires.arguments import integer, real
 from minires.nn import Module
 from minires.optim import Optimizer, Schedule
 from minires.training import checkpoint, directory, history, nonfinite, settings
@@ -194,11 +195,12 @@ class Run:
 
     def load_state(self, state: dict) -> None:
         """Go on where `state` says."""
-        self.step, self.history, self.seconds = (
-            state[name] for name in ("step", "history", "seconds")
-        )
-        self.skipped = state.get("skipped", 0)  # an earlier version left none out
-        self.skipped_in_a_row = state.get("skipped_in_a_row", 0)
+        where = "its state"
+        self.step = integer(where, "step", state["step"], least=0, most=self.total)
+        self.seconds = real(where, "seconds", state["seconds"], least=0)
+        for name in ("skipped", "skipped_in_a_row"):  # an earlier version left none out
+            setattr(self, name, integer(where, name, state.get(name, 0), least=0, most=self.total))
+        self.history = list(map(history.checked, state["history"]))
 
     # What is the same for all
 

@@ -34,6 +34,9 @@ class Settings:
     }
     """Least and most value of numbers, both included; None: any."""
 
+    paths: ClassVar[tuple[str, ...]] = ("out", "data_dir", "weights")
+    """Settings that are paths: "~" is the home directory there."""
+
     out: str = "runs/latest"
     backend: str = "auto"
     precision: str = "auto"
@@ -72,7 +75,9 @@ class Settings:
         if float in kinds:
             return real(cls.__name__, name, value, least, most=most)
         if str in kinds and isinstance(value, os.PathLike):
-            return os.fspath(value)
+            value = os.fspath(value)
+        if name in cls.paths and isinstance(value, str):
+            return os.path.expanduser(value)
         if str in kinds and not isinstance(value, str):
             raise TypeError(f"{cls.__name__}: {name} must be a text, but is {value!r}")
         return value

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minires import backend, models, nn, optim
+from minires.arguments import real
 from minires.cuda import HALF
 from minires.data import Normalization
 from minires.paper.detection.boxes import Detections
@@ -218,7 +219,7 @@ class DetectionTrainer(Run):
                 f"was {before!r} and is now {now!r}"
             )
         super().load_state(state)
-        self.losses = state["losses"]
+        self.losses = [[real("its state", "a loss", n) for n in row] for row in state["losses"]]
 
     def _digest(self) -> str | None:
         begun = self.config.weights

@@ -52,7 +52,7 @@ def windows(x, kernel: tuple[int, int], stride: tuple[int, int]):
     return array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
 
 
-SUM_ROWS = 1024
+SUM_ROWS = 128
 
 
 def column_sum(x):
@@ -62,23 +62,30 @@ def column_sum(x):
     product adds SUM_ROWS rows in the dtype of x, the partial sums are added in float64, so the
     error does not grow with the number of rows.
     """
-    xp, rows = array_module(x), x.reshape(prod(x.shape[:-1]), x.shape[-1])
-    ones = xp.ones(SUM_ROWS, x.dtype)
-    total = xp.zeros(x.shape[-1], np.float64)
-    for start in range(0, len(rows), SUM_ROWS):
-        part = rows[start : start + SUM_ROWS]
-        total += ones[: len(part)] @ part
+    xp, channels = array_module(x), x.shape[-1]
+    rows = x.reshape(prod(x.shape[:-1]), channels)
+    blocks = len(rows) // SUM_ROWS
+    whole, rest = rows[: blocks * SUM_ROWS], rows[blocks * SUM_ROWS :]
+    parts = xp.ones(SUM_ROWS, x.dtype) @ whole.reshape(blocks, SUM_ROWS, channels)
+    total = parts.sum(axis=0, dtype=np.float64) + rest.sum(axis=0, dtype=np.float64)
     return total.astype(x.dtype)
 
 
-def sum_over(x, axis, keepdims: bool = False):
-    """Sum of x over these axes, in the dtype of x; float32 numbers are added in float64.
+def sum_over(x, axis: tuple[int, ...], keepdims: bool = False):
+    """Sum of x over these axes, in the dtype of x; float32 numbers are added in float64 parts.
 
     NumPy adds along a leading axis one by one: a million times 0.1 would be 100958 in float32.
     """
-    wide = np.float64 if x.dtype == np.float32 else x.dtype
-    total = x.sum(axis=axis, keepdims=keepdims, dtype=wide)
-    return array_module(x).asarray(total, x.dtype)
+    if x.dtype not in (np.float32, np.float64):
+        return array_module(x).asarray(x.sum(axis=axis, keepdims=keepdims), x.dtype)
+    kept = [n for i, n in enumerate(x.shape) if i not in axis]
+    if sorted(axis) == list(range(len(axis))) and x.ndim > len(axis) > 0:
+        total = column_sum(x.reshape(prod(x.shape[: len(axis)]), prod(kept)))
+    else:
+        total = x.sum(axis=axis, dtype=np.float64)
+    if keepdims:
+        kept = [1 if i in axis else n for i, n in enumerate(x.shape)]
+    return array_module(x).asarray(total, x.dtype).reshape(kept)
 
 
 def unbroadcast(gradient, shape: tuple[int, ...]):

@@ -12,11 +12,14 @@ See docs/decisions/cpu.md, "No fastmath".
 See docs/decisions/cpu.md, "LLVM's second level".
 """
 
+import functools
 import hashlib
+import importlib
 import os
 import pickle
 import sys
 import tempfile
+import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -80,7 +83,64 @@ def jit(function=None, *, parallel: bool = False):
     kernel = numba.njit(function, parallel=parallel, error_model="numpy", no_cfunc_wrapper=True)
     if Path(function.__code__.co_filename).is_file():  # else it was typed in: nothing to know it by
         kernel._cache = _Cache(function)
-    return kernel
+    return _one_at_a_time(kernel) if parallel and layer() == "workqueue" else kernel
+
+
+@cache
+def layer() -> str:
+    """Which of Numba's threading layers runs `prange`: "tbb", "omp" or "workqueue"."""
+    chosen = str(numba.config.THREADING_LAYER)
+    if chosen in ("tbb", "omp", "workqueue"):
+        return chosen
+    for name, module in (("tbb", "tbbpool"), ("omp", "omppool")):
+        try:
+            importlib.import_module(f"numba.np.ufunc.{module}")
+        except ImportError:
+            continue
+        return name
+    return "workqueue"
+
+
+_turn = threading.RLock()
+
+
+def _one_at_a_time(kernel):
+    """A kernel that waits for its turn: called by two threads, the workqueue ends the process."""
+
+    @functools.wraps(kernel.py_func)
+    def waiting(*arguments):
+        with _turn:
+            return kernel(*arguments)
+
+    waiting.py_func = kernel.py_func
+    return waiting
+
+
+class Forked(RuntimeError):
+    """A process that was forked from one whose threads had begun: they are not there."""
+
+
+_forked = False
+
+
+def check_process() -> None:
+    """Raise `Forked` where the parent's OpenMP threads are missing: the child would end."""
+    if _forked:
+        raise Forked(
+            "this process was forked after the numba backend had started its threads, which a fork "
+            'does not copy; start processes with multiprocessing.get_context("spawn"), fork before '
+            'the first computation, or use("numpy") here'
+        )
+
+
+def _after_fork() -> None:
+    global _forked
+    parallel = sys.modules.get("numba.np.ufunc.parallel")
+    _forked = bool(getattr(parallel, "_is_initialized", False)) and layer() == "omp"
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Locator:
@@ -106,6 +166,38 @@ class _Locator:
         return f"{self.function.__code__.co_firstlineno}-{stamp}"
 
 
+class _Sealed(caching.IndexDataCacheFile):
+    """Numba's files, each with a checksum: a damaged one is as good as none, and is made anew."""
+
+    def _save_index(self, overloads) -> None:
+        self._seal(self._index_path, (self._version, self._source_stamp, overloads))
+
+    def _load_index(self) -> dict:
+        try:
+            version, stamp, overloads = self._unseal(self._index_path)
+        except (OSError, ValueError):  # there is none, or half of one
+            return {}
+        return overloads if (version, stamp) == (self._version, self._source_stamp) else {}
+
+    def _save_data(self, name, data) -> None:
+        self._seal(self._data_path(name), data)
+
+    def _load_data(self, name):
+        return self._unseal(self._data_path(name))
+
+    def _seal(self, path, data) -> None:
+        data = self._dump(data)
+        with self._open_for_write(path) as file:
+            file.write(data + hashlib.sha256(data).digest())
+
+    def _unseal(self, path):
+        sealed = Path(path).read_bytes()
+        data, checksum = sealed[:-32], sealed[-32:]
+        if hashlib.sha256(data).digest() != checksum:
+            raise FileNotFoundError(f"{path} is damaged")
+        return pickle.loads(data)
+
+
 class _Compiled(caching.CompileResultCacheImpl):
     _locator_classes = [_Locator]
 
@@ -115,11 +207,20 @@ class _Cache(caching.FunctionCache):
 
     _impl_class = _Compiled
 
+    def __init__(self, function):
+        super().__init__(function)
+        own = self._cache_file
+        self._cache_file = _Sealed(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=own._source_stamp,
+        )
+
     def load_overload(self, signature, target_context):
         """The machine code for a signature; None where there is none, or none that can be read."""
         try:
             return super().load_overload(signature, target_context)
-        except (OSError, EOFError, pickle.UnpicklingError):  # half a file, after a crash
+        except OSError:
             return None
 
     def save_overload(self, signature, data) -> None:
@@ -134,16 +235,9 @@ class _Cache(caching.FunctionCache):
             with open(Path(cache_directory()) / "lock", "w") as lock:
                 if fcntl is not None:
                     fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
-                self._save(signature, data)
+                super().save_overload(signature, data)
         except OSError as error:
             _say_it_is_not_kept(error.strerror)
-
-    def _save(self, signature, data) -> None:
-        try:
-            super().save_overload(signature, data)
-        except (EOFError, pickle.UnpicklingError):  # the index is half a file: begin a new one
-            self.flush()
-            super().save_overload(signature, data)
 
 
 @cache

@@ -47,6 +47,7 @@ class _Loan:
     """Holds a block while an array lies in it; gives it back when the array is garbage."""
 
     lent_to_one_array = True
+    block: _Block | None = None  # until __init__ has come to its end, which Ctrl-C can prevent
 
     def __init__(self, block: _Block, shape: tuple[int, ...], dtype: np.dtype):
         self.block = block
@@ -58,7 +59,8 @@ class _Loan:
         }
 
     def __del__(self, free=_free):
-        free[self.block.size].append(self.block)
+        if self.block is not None:
+            free[self.block.size].append(self.block)
 
 
 def empty(shape: tuple[int, ...], dtype) -> np.ndarray:
@@ -78,8 +80,11 @@ def _borrow(size: int) -> _Block:
     except IndexError:
         pass
     larger = [s for s, blocks in list(_free.items()) if blocks and size < s <= LARGER * size]
-    if larger:
-        return _free[min(larger)].pop()
+    for fitting in sorted(larger):
+        try:
+            return _free[fitting].pop()
+        except IndexError:  # another thread was quicker
+            pass
     try:
         block = _Block(size)
     except MemoryError:

@@ -153,11 +153,11 @@ def fma(typing, a, b, c):
 
 @intrinsic
 def where_positive(typing, condition, value):
-    """`value` in the lanes where `condition` > 0, zero in the others (and where it is NaN)."""
+    """`value` in the lanes where `condition` > 0, or is NaN; zero in the others."""
 
     def generate(context, builder, signature, args):
         zero = ir.Constant(args[0].type, None)
-        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
+        return builder.select(builder.fcmp_ordered("<=", args[0], zero), zero, args[1])
 
     return value(condition, value), generate
 

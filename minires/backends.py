@@ -17,6 +17,7 @@ See docs/decisions/models_and_data.md, "One table for each kind".
 """
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -63,6 +64,8 @@ class Backend:
         Whether ``"auto"`` may choose it.
     remark : callable
         Returns what else to say of it where it works.
+    check : callable, optional
+        Called before each kernel; raises if this process cannot run them.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Backend:
     graphs: bool = False
     may_be_default: bool = True
     remark: Callable[[], str] = str
+    check: Callable[[], None] | None = None
 
     def has_kernel(self, op: str) -> bool:
         """Whether it has a file of its own for operation `op`."""
@@ -89,7 +93,16 @@ class Backend:
 
     def kernel(self, op: str) -> ModuleType:
         """The module that computes operation `op`; a LookupError if there is no such operation."""
+        if self.check is not None:
+            self.check()
         return kernels.load(op, self.kernel_file, self.package)
+
+
+def _check_threads() -> None:
+    """Raise if Numba's threads belong to the process that this one was forked from."""
+    jit = sys.modules.get(f"{kernels.__name__}.jit")
+    if jit is not None:
+        jit.check_process()
 
 
 def simulated() -> bool:
@@ -178,7 +191,7 @@ BACKENDS = {
             half_storage=True,
             graphs=True,
         ),
-        Backend("numba", "numba_cpu", problem=_problem_of_numba),
+        Backend("numba", "numba_cpu", problem=_problem_of_numba, check=_check_threads),
         Backend(
             "numba_cuda",
             "numba_cuda",

@@ -54,7 +54,12 @@ def watched(function, direction: str, compute: Callable, *arrays):
     """compute(*arrays), seen by all watchers."""
     for watcher in _watchers.get():
         compute = partial(watcher, function, direction, compute)
-    return compute(*arrays)
+    try:
+        return compute(*arrays)
+    except SystemError as error:  # Ctrl-C within compiled code, which then returns a result, too
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextmanager

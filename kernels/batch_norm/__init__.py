@@ -25,7 +25,8 @@ operation is the composition of plain ones: batch_norm, then add, then relu.
 
 Derivation of the backward
 --------------------------
-Through the ReLU, du = dy where y > 0, else 0. The sum hands du on unchanged: dresidual = du.
+Through the ReLU, du = dy where y > 0 (or is NaN), else 0. The sum hands du on unchanged:
+dresidual = du.
 
     dbeta = sum(du)        dgamma = sum(du * x_hat)        g := dx_hat = gamma * du
 

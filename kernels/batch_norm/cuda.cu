@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(256) part_statistics(const T* __restrict__ x, 
     int begin, end;
     part_of(rows, begin, end);
     const bool inside = channel < channels;
-    const T first = inside ? x[(long long)begin * channels + channel] : T(0);
+    T first = inside ? x[(long long)begin * channels + channel] : T(0);
+    if (!(first - first == T(0))) first = T(0);  // an infinity would make every difference NaN
     T sum = T(0), square = T(0);
     if (inside)
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
@@ -124,7 +125,7 @@ __global__ void __launch_bounds__(256) part_sums(
         for (int row = begin + threadIdx.y; row < end; row += blockDim.y) {
             const long long i = (long long)row * channels + channel;
             const T centred = x[i] - m, u = y ? y[i] : centred * scale + b;
-            const T gradient = !relu || u > T(0) ? dy[i] : T(0);
+            const T gradient = relu && u <= T(0) ? T(0) : dy[i];
             if (du) du[i] = gradient;
             sum += gradient;
             product += gradient * centred;
@@ -168,7 +169,7 @@ __global__ void __launch_bounds__(256) input_gradient(
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {
         const int c = i % channels;
         const T scale = gamma[c] * inv_std[c], centred = x[i] - mean[c];
-        const T du = masked && !(centred * scale + beta[c] > T(0)) ? T(0) : dy[i];
+        const T du = masked && centred * scale + beta[c] <= T(0) ? T(0) : dy[i];
         dx[i] = scale * du + (training ? of_x[c] * centred + constant[c] : T(0));
     }
 }

@@ -166,7 +166,7 @@ def part_statistics(x, start, stop, means, squares):
     """Mean and sum of squared deviations of rows start ... stop - 1, to zeros float64 (C,)."""
     c, flat = x.shape[1], x.reshape(-1)
     block = max(1, BLOCK // c)
-    lanes = np.empty((2, LANES), x.dtype)
+    lanes = np.empty((3, LANES), x.dtype)
     both = lanes.reshape(-1)
     for first in range(start, stop, block):
         count = min(block, stop - first)
@@ -177,14 +177,19 @@ def part_statistics(x, start, stop, means, squares):
             for r in range(count):
                 total = total + load(flat, at + r * c)
             mean = total * share
-            square = fill(x, 0)
+            square, rest = fill(x, 0), fill(x, 0)
             for r in range(count):
                 deviation = load(flat, at + r * c) - mean
                 square = fma(deviation, deviation, square)
+                rest = rest + deviation
             store(both, 0, mean)
             store(both, LANES, square)
-            for i in range(LANES):
-                merge(means, squares, channel + i, first - start, count, lanes[0, i], lanes[1, i])
+            store(both, 2 * LANES, rest)
+            for i in range(LANES):  # what rounding left of the mean in the deviations goes back
+                off = np.float64(lanes[2, i]) / count
+                off = off if np.isfinite(off) else 0.0
+                spread = max(lanes[1, i] - off * off * count, 0.0)
+                merge(means, squares, channel + i, first - start, count, lanes[0, i] + off, spread)
 
 
 @jit(parallel=True)

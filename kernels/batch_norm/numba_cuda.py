@@ -36,6 +36,8 @@ def forward(
     m = x.size // channels
     if training:
         mean = _sum_rows(_values, x, x, gamma) / x.dtype.type(m)
+        rest = _sum_rows(_distances, x, x, mean) / x.dtype.type(m)  # what rounding left of it
+        mean += xp.where(xp.isfinite(rest), rest, 0)
         var = _sum_rows(_squared_distances, x, x, mean) / x.dtype.type(m)
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * (m / (m - 1)) - running_var)
@@ -112,6 +114,11 @@ def _value(a, x, mean, row, channel):
 
 
 @cuda.jit(device=True)
+def _distance(a, x, mean, row, channel):
+    return x[row, channel] - mean[channel]
+
+
+@cuda.jit(device=True)
 def _squared_distance(a, x, mean, row, channel):
     distance = x[row, channel] - mean[channel]
     return distance * distance
@@ -123,6 +130,7 @@ def _times_distance(a, x, mean, row, channel):
 
 
 _values = _row_sums(_value)
+_distances = _row_sums(_distance)
 _squared_distances = _row_sums(_squared_distance)
 _times_distances = _row_sums(_times_distance)
 

@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(256) masked_sums(
             for (int i = 0; i < 4; i++) u.at[i] = (of_b.at[i] - mean[i]) * scale[i] + shift[i];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            gradient.at[i] = u.at[i] > T(0) ? gradient.at[i] : T(0);
+            gradient.at[i] = u.at[i] <= T(0) ? T(0) : gradient.at[i];
             sum[i] += gradient.at[i];
             product[i] += gradient.at[i] * (of_b.at[i] - mean[i]);
         }
@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(256) gradients(
                     for (int i = 0; i < 4; i++) {
                         const T centred = of_a.at[i] - numbers[MEAN][i];
                         const bool through_relu =
-                            !masked || centred * numbers[SCALE][i] + numbers[SHIFT][i] > T(0);
+                            !(masked && centred * numbers[SCALE][i] + numbers[SHIFT][i] <= T(0));
                         da.at[i] = (through_relu ? numbers[SCALE][i] * gradient.at[i] : T(0)) +
                                    numbers[OF_A][i] * centred + numbers[CONSTANT][i];
                     }
@@ -254,7 +254,7 @@ __global__ void __launch_bounds__(256) gradients(
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
                         const T centred = of_x.at[i] - mean[i];
-                        if (!(centred * scale[i] + shift[i] > T(0))) values.at[i] = T(0);
+                        if (centred * scale[i] + shift[i] <= T(0)) values.at[i] = T(0);
                         const T stored = widen(narrow<S>(values.at[i]));
                         sum[i] += stored, product[i] += stored * centred;
                     }

@@ -34,8 +34,8 @@ __global__ void __launch_bounds__(256) forward(const T* __restrict__ z, const lo
 // loss = the mean of the losses; one block, a fixed order
 template <typename T>
 __global__ void __launch_bounds__(256) mean(const T* __restrict__ losses, T* __restrict__ loss, int rows) {
-    SHARED(T, sums, 256);
-    T sum = T(0);
+    SHARED(double, sums, 256);
+    double sum = 0;  // of up to millions of rows
     for (int row = threadIdx.x; row < rows; row += 256) sum += losses[row];
     sums[threadIdx.x] = sum;
     __syncthreads();  // all sums are there
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(256) mean(const T* __restrict__ losses, T* __r
         if (threadIdx.x < half) sums[threadIdx.x] = sums[threadIdx.x] + sums[threadIdx.x + half];
         __syncthreads();  // this half is summed
     }
-    if (threadIdx.x == 0) loss[0] = sums[0] / T(rows);
+    if (threadIdx.x == 0) loss[0] = T(sums[0] / rows);
 }
 
 // dz = dloss (p - t) / rows

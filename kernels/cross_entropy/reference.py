@@ -10,10 +10,10 @@ def forward(z, labels, label_smoothing=0.0):
     exponentials = xp.exp(shifted)
     total = exponentials.sum(axis=1, keepdims=True)
     log_p = shifted - xp.log(total)
-    picked = log_p[xp.arange(len(z)), labels].mean()
+    picked = log_p[xp.arange(len(z)), labels].mean(dtype="f8")
     loss = -(1 - label_smoothing) * picked
     if label_smoothing:
-        loss -= label_smoothing * log_p.mean()
+        loss -= label_smoothing * log_p.mean(dtype="f8")
     return xp.asarray(loss, z.dtype), (exponentials / total, labels.copy(), label_smoothing)
 
 

@@ -8,9 +8,9 @@ __global__ void __launch_bounds__(256) forward(const S* __restrict__ x, T* __res
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (long long)images * channels) return;
     const S* first = x + (long long)(i / channels) * pixels * channels + i % channels;
-    T sum = T(0);
+    double sum = 0;  // of up to millions of pixels
     for (int pixel = 0; pixel < pixels; pixel++) sum += widen(first[(long long)pixel * channels]);
-    y[i] = sum / T(pixels);
+    y[i] = T(sum / pixels);
 }
 
 template <typename S, typename T>

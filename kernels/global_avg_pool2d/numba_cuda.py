@@ -1,6 +1,7 @@
 """Global average pooling in Numba-CUDA: a thread sums one channel of one image; its neighbours, the
 channels beside it, read the memory beside its own."""
 
+import numpy as np
 from numba import cuda
 
 from minires.kernels.arrays import array_module
@@ -28,10 +29,10 @@ def _forward(x, y):
     pixels, channels = x.shape[1:]
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         n, c = e // channels, e % channels
-        total = x.dtype.type(0)
+        total = np.float64(0)  # of up to millions of pixels
         for pixel in range(pixels):
             total += x[n, pixel, c]
-        y[n, c] = total / x.dtype.type(pixels)
+        y[n, c] = total / pixels
 
 
 @cuda.jit

@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(256) sum_rows(const T* __restrict__ dy, T* __r
                                                 int columns) {
     const int column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= columns) return;
-    T sum = T(0);
+    double sum = 0;  // of up to millions of rows
     for (int row = 0; row < rows; row++) sum += dy[(long long)row * columns + column];
-    db[column] = sum;
+    db[column] = T(sum);
 }

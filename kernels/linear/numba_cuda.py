@@ -1,5 +1,6 @@
 """The affine map in Numba-CUDA: a 1x1 convolution of images with one pixel, and a bias."""
 
+import numpy as np
 from numba import cuda
 
 from minires.kernels.arrays import array_module
@@ -42,7 +43,7 @@ def _add_bias(y, b):
 @cuda.jit
 def _sum_rows(dy, db):
     for column in range(cuda.grid(1), len(db), cuda.gridsize(1)):
-        total = dy.dtype.type(0)
+        total = np.float64(0)  # of up to millions of rows
         for row in range(len(dy)):
             total += dy[row, column]
         db[column] = total

@@ -13,5 +13,5 @@ __global__ void __launch_bounds__(256) backward(const T* __restrict__ dy, const 
                                                 T* __restrict__ dx, long long size) {
     const long long step = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step)
-        dx[i] = y[i] > T(0) ? dy[i] : T(0);
+        dx[i] = y[i] <= T(0) ? T(0) : dy[i];
 }

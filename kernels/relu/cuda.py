@@ -21,7 +21,7 @@ def forward(x):
 
 
 def backward(dy, saved, needs=(True,)):
-    """dx = dy where y > 0."""
+    """dx = dy where y is positive, or NaN."""
     (y,) = saved
     dx = array_module(y).empty(y.shape, y.dtype)
     arguments = dict(dy=dy, y=y, dx=dx, size=y.size)

@@ -14,7 +14,7 @@ def forward(x):
 
 
 def backward(dy, saved, needs=(True,)):
-    """dx = dy where y > 0."""
+    """dx = dy where y is positive, or NaN."""
     (y,) = saved
     dx = array_module(dy).empty(dy.shape, dy.dtype)
     visit(_backward, dy.size, dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
@@ -30,4 +30,4 @@ def _forward(x, y):
 @cuda.jit
 def _backward(dy, y, dx):
     for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
-        dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
+        dx[i] = dy.dtype.type(0) if y[i] <= 0 else dy[i]

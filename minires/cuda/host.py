@@ -247,8 +247,9 @@ def compile_library(name: str, source: str) -> Path:
     parts = (source, *headers, *FLAGS, *sorted(chosen), compiler, _processor())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     library = _cache() / f"{name.replace('/', '-')}-{digest}.so"
-    if library.exists():
+    if _is_whole(library):
         return library
+    _forget_stopped_compilers(library.parent)
     started = time.perf_counter()
     print(f"minires: compiling {name} for the emulator ...", end="", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as place:
@@ -267,9 +268,38 @@ def compile_library(name: str, source: str) -> Path:
         if result.returncode:
             print(" failed", file=sys.stderr)
             raise RuntimeError(f"{name} does not compile for the emulator:\n{result.stderr}")
+        _seal(finished)
         os.replace(finished, library)  # another process may do the same: either is right
     print(f" {time.perf_counter() - started:.1f} s", file=sys.stderr)
     return library
+
+
+SEAL = 32
+"""Bytes behind a library that the loader does not read: the checksum of all before them."""
+
+
+def _seal(library: Path) -> None:
+    with open(library, "ab") as file:
+        file.write(hashlib.sha256(library.read_bytes()).digest())
+
+
+def _is_whole(library: Path) -> bool:
+    """Whether there is such a library, without damage; another one is compiled in its place."""
+    try:
+        content = library.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-SEAL]).digest() == content[-SEAL:]
+
+
+def _forget_stopped_compilers(directory: Path) -> None:
+    """Remove what compilers left that were killed: folders that are an hour old."""
+    for folder in directory.glob("tmp*"):
+        try:
+            if time.time() - folder.stat().st_mtime > 3600:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another process was quicker
+            pass
 
 
 @cache

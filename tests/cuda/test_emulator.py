@@ -233,7 +233,7 @@ __global__ void __launch_bounds__(128) scale(const T* x, T* y, OPTIONAL const T*
     const int i = threadIdx.x;
     if (i < n) y[i] = x[i] * by + plus + (more ? more[i] : T(0));
 }
-__global__ void plain(float* y, short h) {}
+__global__ void plain(float* y, wchar_t h) {}
 __global__ void unclear(float* y, OPTIONAL int n) {}
 """
 
@@ -398,7 +398,7 @@ __global__ void __launch_bounds__(Tile<N>::THREADS, 2) bounded(T* y) {}
     [
         ("absent", "has no kernel named absent"),
         ("scale", "has 1 template parameters, but scale gives 0"),
-        ("plain", "parameter h has type 'short'; known are float, double, int"),
+        ("plain", "parameter h has type 'wchar_t'; known are float, double, int"),
         ("unclear", "parameter n is OPTIONAL, but only a pointer can be"),
     ],
 )
@@ -508,7 +508,7 @@ def test_tensor_cores_keep_the_precision_of_tf32(x, kernel, channels, stride, pa
 
     exact = compute(*map(np.float64, (x, w, dy)))
     magnitude = compute(*(np.abs(array, dtype=np.float64) for array in (x, w, dy)))
-    monkeypatch.setattr(cuda, "_precision", "tf32")
+    cuda.set_precision("tf32")
     with mr.use("emulator"):
         results = compute(x, w, dy)
     for result, right, bound in zip(results, exact, magnitude, strict=True):

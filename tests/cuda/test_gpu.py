@@ -14,7 +14,7 @@ if why := backend.problem("cupy"):
     ("dtype", "lr", "tolerance"), [("float64", 0.1, 1e-9), ("float32", 0.001, 1e-4)]
 )
 def test_a_training_run_has_the_losses_of_numpy(dtype, lr, tolerance, monkeypatch):
-    monkeypatch.setattr(cuda, "_precision", "float32")
+    cuda.set_precision("float32")
     assert_same_training("cupy", dtype, lr, tolerance)
 
 

@@ -10,7 +10,7 @@ from minires import cuda
 @pytest.fixture(autouse=True)
 def full_precision(monkeypatch):
     """Products of float32 are compared as such; `test_emulator.py` compares those in tf32."""
-    monkeypatch.setattr(cuda, "_precision", "float32")
+    cuda.set_precision("float32")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

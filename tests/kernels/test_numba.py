@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from minires import Tensor, backend, kernels, models, optim
 from minires import functional as F
 from minires.gradcheck import gradcheck
 from minires.kernels import memory
+from minires.rooms import ROOMS
 
 OWN = kernels.own_kernels("numba_cpu")
 
@@ -261,11 +263,13 @@ def test_compiling_is_announced_and_happens_once(tmp_path):
 
 def _copy_of_the_package(place):
     """minires in a folder of its own, with new file times."""
-    for package, folder in ((mr, "minires"), (kernels, "minires/kernels")):
+    home = Path(mr.__file__).parents[1]
+    rooms = [(home / room, f"minires/{room}") for room in ROOMS]
+    for package, folder in ((home / "minires", "minires"), *rooms):
         shutil.copytree(
-            os.path.dirname(package.__file__),
+            package,
             place / folder,
-            ignore=shutil.ignore_patterns("__pycache__"),
+            ignore=shutil.ignore_patterns("__pycache__", "results"),
             copy_function=shutil.copyfile,
             dirs_exist_ok=True,
         )
@@ -303,6 +307,7 @@ def test_two_copies_of_the_package_share_their_machine_code(tmp_path):
 
 OWN_KERNEL = """
 import sys
+from pathlib import Path
 from minires.kernels.jit import jit
 @jit
 def add(x):

@@ -157,11 +157,16 @@ BUGS = [
     ("batch_norm", "- constant[c]", "", "mean term dropped"),
     ("max_pool2d", "winner[n, p, q, c] == i * kw + j", "True", "dy to losers, too"),
     ("avg_pool2d", "h < height", "h <= height", "row beyond the image"),
-    ("global_avg_pool2d", "y[n, c] = total / x", "y[n, c] = total * x", "sum instead of mean"),
+    (
+        "global_avg_pool2d",
+        "y[n, c] = total / pixels",
+        "y[n, c] = total * pixels",
+        "sum instead of mean",
+    ),
     ("linear", "columns, e % columns] += b[e % columns]", "columns, 0] += b[0]", "one bias"),
     ("cross_entropy", "target += p.dtype.type(1)", "target = p.dtype.type(1)", "smoothing lost"),
     ("shortcut", "k - low", "k", "channels not centred"),
-    ("relu", "y[i] > 0", "y[i] >= 0", "gradient where the ReLU is closed"),
+    ("relu", "y[i] <= 0", "y[i] < 0", "gradient where the ReLU is closed"),
     ("add", "a[i] + b[i]", "a[i] - b[i]", "sign"),
 ]
 

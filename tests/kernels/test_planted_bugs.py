@@ -18,7 +18,7 @@ BUGS = [  # operation, what is right, what is planted, what that means
     ("batch_norm", "du - x_hat * (dgamma / m)", "du.copy()", "batch norm's variance term dropped"),
     (
         "batch_norm",
-        "du = dy if y is None else xp.where(y > 0, dy, 0)",
+        "du = dy if y is None else xp.where(y <= 0, 0, dy)",
         "du = dy",
         "fused ReLU not in backward",
     ),

@@ -8,8 +8,11 @@ See docs/decisions/autodiff.md, "Doors".
 """
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
+
+from minires.arguments import real
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -87,6 +90,15 @@ def _running(op: str, channels: int, training, **arrays) -> None:
             _fail(op, f"{name} is read-only, but training updates it in place")
 
 
+def _normalizing(op: str, shape, options: dict) -> None:
+    """Numbers of batch normalisation, and more than one value per channel in training."""
+    for name, most in (("momentum", 1.0), ("eps", None)):
+        if name in options:
+            real(op, name, options[name], least=0, most=most)
+    if options["training"] and prod(shape[:-1]) < 2:
+        _fail(op, f"training needs more than one value per channel, but normalises {shape}")
+
+
 def _filter(op: str, name: str, w, channels: int) -> None:
     if w.ndim != 4 or w.shape[2] != channels:
         _fail(
@@ -119,12 +131,15 @@ def _global_pool(op, x) -> None:
 
 def _cross_entropy(op, z, labels, label_smoothing=0.0) -> None:
     _one_dtype(op, logits=z)
+    real(op, "label_smoothing", label_smoothing, least=0, most=1)
     if z.ndim != 2 or labels.shape != z.shape[:1]:
         _fail(op, f"logits must be (N,K) and labels (N,), but are {z.shape} and {labels.shape}")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: labels must be integers (class indices), but are {labels.dtype}")
     # Reading labels back from a GPU would stop it at every step; those of a Dataset are checked.
-    if not isinstance(labels, np.ndarray) or labels.size == 0:
+    if 0 in z.shape:
+        _fail(op, f"logits {z.shape} have no rows or no classes")
+    if not isinstance(labels, np.ndarray):
         return
     if labels.min() < 0 or labels.max() >= z.shape[1]:
         wrong = labels[(labels < 0) | (labels >= z.shape[1])][0]
@@ -149,17 +164,18 @@ def _batch_norm(op, x, gamma, beta, residual=None, **options) -> None:
     _vectors(op, channels, gamma=gamma, beta=beta)
     names = ("running_mean", "running_var")
     _running(op, channels, options["training"], **{name: options[name] for name in names})
+    _normalizing(op, x.shape, options)
     if residual is not None and residual.shape != x.shape:
         _fail(op, f"residual is {residual.shape} but x is {x.shape}")
 
 
-def _conv_norm_relu(op, x, w, gamma, beta, *, running, training, stride, padding, **_) -> None:
+def _conv_norm_relu(op, x, w, gamma, beta, *, running, stride, padding, **options) -> None:
     _images(op, x)
     _filter(op, "w", w, x.shape[3])
     _parameters_of(op, x, w=w, gamma=gamma, beta=beta)
     _window(op, x, w.shape[:2], stride, padding)
     _vectors(op, w.shape[3], gamma=gamma, beta=beta)
-    _running(op, w.shape[3], training, running_mean=running[0], running_var=running[1])
+    _running(op, w.shape[3], options["training"], running_mean=running[0], running_var=running[1])
 
 
 def _basic_block(op, x, w1, gamma1, beta1, w2, gamma2, beta2, **options) -> None:
@@ -195,10 +211,25 @@ def _dropout(op, x, keep, p) -> None:
     _one_dtype(op, x=x)
     if keep.shape != x.shape or keep.dtype != bool:
         _fail(op, f"keep must be bools {x.shape}, but is {keep.dtype} {keep.shape}")
+    real(op, "p", p, least=0, most=1)
+
+
+def _elements(op, a, b, kind=None) -> None:
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        _fail(op, f"shapes {a.shape} and {b.shape} do not broadcast")
+
+
+def _matmul(op, a, b) -> None:
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        _fail(op, f"the last axis of {a.shape} must be as long as the second-last of {b.shape}")
 
 
 DOORS: dict[str, Callable] = {
+    "add": _elements,
     "avg_pool2d": _pool,
+    "binary": _elements,
     "basic_block": _basic_block,
     "batch_norm": _batch_norm,
     "conv2d": _conv2d,
@@ -207,6 +238,7 @@ DOORS: dict[str, Callable] = {
     "dropout": _dropout,
     "global_avg_pool2d": _global_pool,
     "linear": _linear,
+    "matmul": _matmul,
     "max_pool2d": _pool,
     "shortcut": _shortcut,
 }

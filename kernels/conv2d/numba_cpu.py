@@ -88,7 +88,7 @@ def correlate(x, w, y, stride, before, first=(0, 0), step=(1, 1)) -> None:
     """
     (kh, kw, c, k) = w.shape
     rows, columns = (-(-(y.shape[i + 1] - first[i]) // step[i]) for i in (0, 1))
-    # Of a single row or column no stride is taken, and no memory must depend on it.
+    # A single row or column takes no stride, and no memory must depend on one.
     stride = (stride[0] if rows > 1 else 1, stride[1] if columns > 1 else 1)
     if 0 in (kh, kw, c):
         y[:, first[0] :: step[0], first[1] :: step[1]] = 0

@@ -11,14 +11,14 @@ __global__ void __launch_bounds__(256) forward(const T* __restrict__ x, T* __res
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += step) {
         const int c = e % channels, q = e / channels % columns_out, p = e / channels / columns_out % rows_out;
         const T* image = x + e / channels / columns_out / rows_out * height * width * channels + c;
-        T sum = T(0);
+        double sum = 0;  // windows may be large
         for (int i = 0; i < kernel_h; i++)
             for (int j = 0; j < kernel_w; j++) {
                 const int h = p * stride_h + i - pad_h, w = q * stride_w + j - pad_w;
                 if (h >= 0 && h < height && w >= 0 && w < width)
                     sum += image[((long long)h * width + w) * channels];
             }
-        y[e] = sum / T(kernel_h * kernel_w);
+        y[e] = T(sum / (kernel_h * kernel_w));
     }
 }
 

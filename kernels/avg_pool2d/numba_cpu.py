@@ -1,5 +1,6 @@
 """Average pooling, one image at a time; threads share images."""
 
+import numpy as np
 from numba import prange
 
 from minires.kernels.arrays import output_size
@@ -34,17 +35,18 @@ def _inside(start, kernel, size):
 @jit(parallel=True)
 def _means(x, y, kernel, stride, padding):
     for n in prange(len(x)):
-        y[n] = 0
+        total = np.empty(x.shape[3])  # float64: windows may be large
         for p in range(y.shape[1]):
             top, bottom = _inside(p * stride[0] - padding[0], kernel[0], x.shape[1])
             for q in range(y.shape[2]):
                 left, right = _inside(q * stride[1] - padding[1], kernel[1], x.shape[2])
+                total[:] = 0
                 for h in range(top, bottom):
                     for w in range(left, right):
                         for c in range(x.shape[3]):
-                            y[n, p, q, c] += x[n, h, w, c]
+                            total[c] += x[n, h, w, c]
                 for c in range(x.shape[3]):
-                    y[n, p, q, c] /= kernel[0] * kernel[1]
+                    y[n, p, q, c] = total[c] / (kernel[0] * kernel[1])
 
 
 @jit(parallel=True)

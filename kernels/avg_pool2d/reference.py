@@ -1,12 +1,15 @@
 """Average pooling in array code."""
 
+import numpy as np
+
 from minires.kernels.arrays import array_module, pad_image, windows
 
 
 def forward(x, kernel, stride, padding=(0, 0)):
     """y, the mean of every window."""
     view = windows(pad_image(x, padding), kernel, stride)
-    return view.mean(axis=(3, 4)), (x.shape, kernel, stride, padding)
+    mean = view.mean(axis=(3, 4), dtype=np.float64).astype(x.dtype)  # windows may be large
+    return mean, (x.shape, kernel, stride, padding)
 
 
 def backward(dy, saved, needs=(True,)):

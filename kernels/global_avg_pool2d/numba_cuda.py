@@ -1,7 +1,6 @@
 """Global average pooling in Numba-CUDA: a thread sums one channel of one image; its neighbours, the
 channels beside it, read the memory beside its own."""
 
-import numpy as np
 from numba import cuda
 
 from minires.kernels.arrays import array_module
@@ -29,10 +28,12 @@ def _forward(x, y):
     pixels, channels = x.shape[1:]
     for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
         n, c = e // channels, e % channels
-        total = np.float64(0)  # of up to millions of pixels
-        for pixel in range(pixels):
-            total += x[n, pixel, c]
-        y[n, c] = total / pixels
+        total, lost = x.dtype.type(0), x.dtype.type(0)
+        for pixel in range(pixels):  # what rounding loses is added to the next (Kahan 1965)
+            number = x[n, pixel, c] - lost
+            before, total = total, total + number
+            lost = (total - before) - number
+        y[n, c] = total / x.dtype.type(pixels)
 
 
 @cuda.jit

@@ -1,6 +1,5 @@
 """The affine map in Numba-CUDA: a 1x1 convolution of images with one pixel, and a bias."""
 
-import numpy as np
 from numba import cuda
 
 from minires.kernels.arrays import array_module
@@ -43,7 +42,9 @@ def _add_bias(y, b):
 @cuda.jit
 def _sum_rows(dy, db):
     for column in range(cuda.grid(1), len(db), cuda.gridsize(1)):
-        total = np.float64(0)  # of up to millions of rows
-        for row in range(len(dy)):
-            total += dy[row, column]
+        total, lost = dy.dtype.type(0), dy.dtype.type(0)
+        for row in range(len(dy)):  # what rounding loses is added to the next (Kahan 1965)
+            number = dy[row, column] - lost
+            before, total = total, total + number
+            lost = (total - before) - number
         db[column] = total

@@ -27,7 +27,7 @@ def backward(dy, saved, needs=(True,)):
     xp = array_module(dy)
     dy = dy.reshape([1 if i in axis else n for i, n in enumerate(shape)])
     if kind == "max":
-        winners = x == kept
+        winners = (x == kept) | ((x != x) & (kept != kept))  # where there is a NaN, it has won
         return (winners * (dy / winners.sum(axis=axis, keepdims=True, dtype=dy.dtype)),)
     if kind == "mean":
         dy = dy / max(1, prod(shape[i] for i in axis))

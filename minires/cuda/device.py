@@ -17,7 +17,7 @@ class DeviceModule:
     """A .cu file compiled by NVRTC, once per process, or once per machine where CuPy caches it."""
 
     def __init__(self, name: str, source: str, signatures: dict[str, Signature]):
-        headers = "".join(path.read_text() for path in sorted(INCLUDE.iterdir()))
+        headers = "".join(path.read_text() for path in sorted(INCLUDE.glob("*.*h")))
         version = hashlib.sha256(headers.encode()).hexdigest()[:8]  # CuPy's cache knows no headers
         self.module = cupy.RawModule(
             code=source,

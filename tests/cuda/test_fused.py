@@ -168,7 +168,7 @@ BUGS = [
     ("if (centred * scale[i] + shift[i] <= T(0))", "if (false)", "ReLU between"),
     ("(outputs - channels) / 2 + c", "c", "option A's zero channels"),
     ("u.at[i] <= T(0) ? T(0) : gradient.at[i]", "gradient.at[i]", "last ReLU"),
-    ("!masked || ", "true || ", "ReLU of the stem"),
+    ("!(masked && ", "!(false && ", "ReLU of the stem"),
     ("deviations / (all - 1)", "deviations / all", "unbiased running variance"),
     ("which * WIDTH + threadIdx.x", "threadIdx.x", "sums of one band only"),
     ("for (int part = 0; part < parts; part++) sum += from", "for (int part = 1; part < parts; "

@@ -31,6 +31,8 @@ def test_long_sums_over_leading_axes_are_exact_to_float32(name):
             (x.sum(), 2 * tenth * MANY),
             (F.global_avg_pool2d(tenths(1, 1000, 1000, 2)), tenth),
             (x.cumsum(0)[-1], tenth * MANY),
+            (mr.einsum("ij->j", x), tenth * MANY),
+            (F.avg_pool2d(tenths(1, 1000, 1000, 2), 1000), tenth),
         ]
         for y, exact in results:
             np.testing.assert_allclose(y.numpy(), exact, rtol=1e-6)
@@ -134,3 +136,9 @@ def test_the_maximum_of_a_window_with_a_nan_is_nan(name):
         y.backward(ones(*y.shape))
         assert np.isnan(y.numpy()).sum() == 1 and np.isnan(y.numpy()[0, 0, 0, 0])
         assert backend.to_numpy(t.grad)[0, 0, 0, 0] == 1 and backend.to_numpy(t.grad).sum() == 4
+
+
+def test_the_gradient_of_a_maximum_that_is_nan_goes_to_the_nan():
+    x = Tensor(np.array([[1.0, np.nan, 2.0], [1.0, 3.0, 3.0]]), requires_grad=True)
+    x.max(1).backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad, [[0, 1, 0], [0, 0.5, 0.5]])

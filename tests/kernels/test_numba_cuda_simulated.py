@@ -159,8 +159,8 @@ BUGS = [
     ("avg_pool2d", "h < height", "h <= height", "row beyond the image"),
     (
         "global_avg_pool2d",
-        "y[n, c] = total / pixels",
-        "y[n, c] = total * pixels",
+        "total / x.dtype.type(pixels)",
+        "total * x.dtype.type(pixels)",
         "sum instead of mean",
     ),
     ("linear", "columns, e % columns] += b[e % columns]", "columns, 0] += b[0]", "one bias"),

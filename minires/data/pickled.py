@@ -61,14 +61,27 @@ class _Encoder:
         return str.encode(text, encoding)
 
 
-def _check_memo(pickled: bytes) -> None:
-    """Refuse a pickle that numbers what it remembers beyond its length: that asks for gigabytes."""
-    most = len(pickled) + 256
-    for opcode, argument, _ in pickletools.genops(pickled):
+MOST_STEPS, MOST_ODD, LARGE = 4_000_000, 1_000, 1 << 40
+"""Of a pickle: steps, and how many of them make tuples or integers beyond LARGE. CIFAR's files
+have up to 300,000 steps, with a few tuples."""
+
+
+def _check_steps(pickled: bytes) -> None:
+    """Refuse, before anything is made, what costs more memory or time than the pickle's length.
+
+    A number for what it remembers asks for memory. Tuples within tuples exhaust the stack when
+    their hash is asked for. Large integers can all be made to have the same hash.
+    """
+    most, odd = len(pickled) + 256, 0
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
         if opcode.name in ("LONG_BINPUT", "PUT") and int(argument or 0) > most:
             raise pickle.UnpicklingError(f"it numbers a value {argument}, beyond its own length")
-        if opcode.name == "STOP":
-            return
+        large = isinstance(argument, int) and abs(argument) > LARGE
+        odd += large or opcode.name.startswith("TUPLE")
+        if step >= MOST_STEPS or odd > MOST_ODD:
+            raise pickle.UnpicklingError(
+                "it has far more steps, tuples or large integers than a CIFAR file"
+            )
 
 
 class _Unpickler(pickle.Unpickler):
@@ -106,7 +119,7 @@ def load(pickled: bytes, keys: list[str], convert: Callable) -> list:
     """
     try:
         with contextlib.suppress(ValueError):  # what is no pickle, the unpickler says in its words
-            _check_memo(pickled)
+            _check_steps(pickled)
         loaded = _Unpickler(pickled).load()
         if not isinstance(loaded, dict):
             raise ValueError(f"it holds a {type(loaded).__name__}, not a dict")

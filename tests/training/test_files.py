@@ -304,7 +304,7 @@ class TestHostile:
     def test_a_pickle_that_makes_more_than_it_holds_is_refused(self):
         text = "a" * 1_000_000
         bomb = b"\x80\x02" + b"X" + struct.pack("<I", len(text)) + text.encode() + b"q\x00"
-        bomb += b"](" + b"c_codecs\nencode\nh\x00X\x05\x00\x00\x00ascii\x86R" * 3000 + b"e."
+        bomb += b"](" + b"c_codecs\nencode\nh\x00X\x05\x00\x00\x00ascii\x86R" * 900 + b"e."
         with pytest.raises(pickle.UnpicklingError, match="it makes far more bytes than it holds"):
             pickled.load(bomb, ["data"], pickled.integers)
 
@@ -314,6 +314,26 @@ class TestHostile:
                 pickle.UnpicklingError, match="it numbers a value .* beyond its own"
             ):
                 pickled.load(b"\x80\x02}" + put + b".", ["data"], pickled.integers)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b")" + b"\x85" * 3_000_000 + b"K\x01s",
+            b"("
+            + b"".join(
+                b"\x8a\x0a" + (k * (2**61 - 1)).to_bytes(10, "little") + b"K\x01"
+                for k in range(1, 30_000)
+            )
+            + b"u",
+            b"N0" * 4_000_001,
+        ],
+        ids=["tuples in tuples", "integers of one hash", "steps without end"],
+    )
+    def test_a_pickle_that_takes_stack_or_time_is_refused(self, body):
+        with pytest.raises(
+            pickle.UnpicklingError, match="it has far more steps, tuples or large int"
+        ):
+            pickled.load(b"\x80\x02}" + body + b".", ["data"], pickled.integers)
 
     def archive(self, tmp_path, members):
         with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:

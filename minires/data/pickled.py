@@ -62,8 +62,8 @@ class _Encoder:
 
 
 MOST_STEPS, MOST_ODD, LARGE = 4_000_000, 1_000, 1 << 40
-"""Of a pickle: steps, and how many of them make tuples or integers beyond LARGE. CIFAR's files
-have up to 300,000 steps, with a few tuples."""
+"""The most steps of a pickle, and the most of them that make tuples or integers beyond LARGE.
+CIFAR's files have up to 300,000 steps, with a few tuples."""
 
 
 def _check_steps(pickled: bytes) -> None:

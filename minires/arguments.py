@@ -8,22 +8,23 @@ a TypeError, a wrong value a ValueError.
 """
 
 import operator
+from math import isfinite
 
 import numpy as np
 
 
 def integer(where: str, name: str, value, least: int | None = None, most: int | None = None) -> int:
     """`value` as an int, from `least` to `most`; 2.0 is no integer."""
-    expected = "an integer" + _bounds(least, None, most)
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise _wrong(TypeError, where, name, expected, value) from None
-    if not _within(number, least, None, most):
-        raise _wrong(ValueError, where, name, expected, value)
-    return number
+    kind: type[Exception] = TypeError
+    if not isinstance(value, bool | np.bool_):
+        try:
+            number = operator.index(value)
+            if _within(number, least, None, most):
+                return number
+            kind = ValueError
+        except TypeError:
+            pass
+    raise _wrong(kind, where, name, "an integer" + _bounds(least, None, most), value)
 
 
 def real(
@@ -36,14 +37,14 @@ def real(
     below: float | None = None,
 ) -> float:
     """`value` as a float: finite, and within these bounds."""
-    expected = "a finite number" + _bounds(least, above, most, below)
-    kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 else "not one number"
-    if kind not in ("i", "u", "f"):
-        raise _wrong(TypeError, where, name, expected, value)
-    number = float(value)
-    if not (np.isfinite(number) and _within(number, least, above, most, below)):
-        raise _wrong(ValueError, where, name, expected, value)
-    return number
+    kind: type[Exception] = TypeError
+    if type(value) is float or _is_one_number(value):  # the first, since training steps ask here
+        number = float(value)
+        if isfinite(number) and _within(number, least, above, most, below):
+            return number
+        kind = ValueError
+    bounds = _bounds(least, above, most, below)
+    raise _wrong(kind, where, name, "a finite number" + bounds, value)
 
 
 def flag(where: str, name: str, value) -> bool:
@@ -51,6 +52,10 @@ def flag(where: str, name: str, value) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise _wrong(TypeError, where, name, "True or False", value)
     return bool(value)
+
+
+def _is_one_number(value) -> bool:
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in ("i", "u", "f")
 
 
 def _within(number, least, above, most, below=None) -> bool:

@@ -53,9 +53,8 @@ def normalization(op: str, shape: tuple, training: bool, momentum, eps, **per_ch
     momentum = real(op, "momentum", momentum, least=0, most=1)
     eps = real(op, "eps", eps, least=0)
     for name, value in per_channel.items():
-        if name.startswith("running"):
-            statistics(op, name, value, training)
-        elif not isinstance(value, Tensor) and not backend.is_array(value):
+        a_tensor = isinstance(value, Tensor) and not name.startswith("running")
+        if not a_tensor and not backend.is_array(value):
             raise TypeError(
                 f"{op}: {name} must be an array of the current backend {backend.current()!r} "
                 f"(see minires.backend.asarray), but is a "
@@ -73,19 +72,6 @@ def normalization(op: str, shape: tuple, training: bool, momentum, eps, **per_ch
             f"variance of a single value is zero; use a larger batch or evaluation mode"
         )
     return momentum, eps
-
-
-def statistics(op: str, name: str, array, training: bool) -> None:
-    """Running statistics must be arrays of floats; in training they are written to."""
-    if not backend.is_array(array):
-        raise TypeError(
-            f"{op}: {name} must be an array of the current backend {backend.current()!r} (see "
-            f"minires.backend.asarray), but is a {type(array).__module__}.{type(array).__name__}"
-        )
-    if array.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{op}: {name} must be float32 or float64, but is {array.dtype}")
-    if training and not getattr(array.flags, "writeable", True):
-        raise ValueError(f"{op}: {name} is read-only, but training updates it in place")
 
 
 def rank(op: str, name: str, tensor: Tensor, axes: str) -> None:

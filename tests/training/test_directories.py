@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_runs import TINY, words
 
 from minires.cli import main
 from minires.paper import gradnorm
@@ -20,22 +21,12 @@ from minires.paper.setting import BUDGETS, Budget
 from minires.training import Config, Trainer, TrainingError, directory
 from minires.training.weights import read_arrays
 
-TINY = {
-    "model": "resnet8",
-    "dataset": "shapes",
-    "image_size": 8,
-    "train_size": 48,
-    "test_size": 16,
-    "batch_size": 16,
-    "backend": "numpy",
-    "seed": 7,
-    "lr": 0.05,
-}
-WORDS = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+OWN = TINY | {"seed": 7, "lr": 0.05}
+WORDS = words(OWN)
 
 
 def config(out, **more) -> Config:
-    return Config(**TINY | {"epochs": 2, "out": str(out)} | more)
+    return Config(**OWN | {"epochs": 2, "out": str(out)} | more)
 
 
 def detection(out, **more) -> DetectionConfig:
@@ -103,8 +94,8 @@ class TestResumedByItsOwnSettings:
         """Nobody knows any more what it was to train: the defaults are another network."""
         monkeypatch.chdir(tmp_path)
         (tmp_path / "early").mkdir()
-        for words in (["--out", "early"], ["--out", "never"], ["--out=early", "--on-nan=skip"], []):
-            assert main(["train", "--resume", *words]) == 1
+        for given in (["--out", "early"], ["--out", "never"], ["--out=early", "--on-nan=skip"], []):
+            assert main(["train", "--resume", *given]) == 1
             assert "there is nothing to resume in" in capsys.readouterr().err
         assert not any((tmp_path / "early").iterdir()) and len([*tmp_path.iterdir()]) == 1
         assert main(["train", "--resume", "--out", "early", *WORDS, "--steps=1"]) == 0
@@ -368,7 +359,7 @@ class TestOneProcessAtATime:
     def test_two_experiments_do_not_train_one_network_at_once(
         self, tmp_path, monkeypatch, capsys, holder
     ):
-        tiny = {name: value for name, value in TINY.items() if name not in ("model", "seed", "lr")}
+        tiny = {name: value for name, value in OWN.items() if name not in ("model", "seed", "lr")}
         for budgets in (BUDGETS, gradnorm.BUDGETS):
             monkeypatch.setitem(budgets, "smoke", Budget("tiny", tiny | {"steps": 2}))
         out = tmp_path

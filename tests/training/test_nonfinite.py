@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tiny_runs import TINY, words
 
 from minires import models, nn
 from minires.cli import main
@@ -14,16 +15,7 @@ from minires.training import Config, Diverged, Trainer, nonfinite
 from minires.training.weights import read_arrays, write_arrays
 from minires.watchers import watch
 
-TINY = {
-    "model": "resnet8",
-    "dataset": "shapes",
-    "image_size": 8,
-    "train_size": 48,
-    "test_size": 16,
-    "batch_size": 16,
-    "backend": "numpy",
-}
-WORDS = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+WORDS = words(TINY)
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

@@ -9,22 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny_runs import TINY, words
 
 from minires.cli import main
 from minires.training import Config, Trainer
 from minires.training.interrupt import StopAfterStep, Stopped
 from minires.training.weights import read_arrays
 
-TINY = {
-    "model": "resnet8",
-    "dataset": "shapes",
-    "image_size": 8,
-    "train_size": 48,
-    "test_size": 16,
-    "batch_size": 16,
-    "backend": "numpy",
-}
-WORDS = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+WORDS = words(TINY)
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 

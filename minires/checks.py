@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from minires import backend
-from minires.arguments import real
+from minires.arguments import integer, real
 from minires.tensor import Tensor, as_tensor
 
 
@@ -91,6 +91,12 @@ def pair(op: str, name: str, value, least: int) -> tuple[int, int]:
             f"but is {value!r}"
         )
     return int(values[0]), int(values[1])
+
+
+def shape(op: str, name: str, value) -> tuple[int, ...]:
+    """An int, or a tuple of ints, as a tuple; none is negative."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    return tuple(integer(op, name, n, least=0) for n in values)
 
 
 def fits(op: str, x: Tensor, kernel, padding) -> None:

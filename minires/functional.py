@@ -27,6 +27,8 @@ from minires.activations import softsign as softsign
 from minires.activations import tanh as tanh
 from minires.activations import tanhshrink as tanhshrink
 from minires.arguments import integer, real
+from minires.convolution import conv2d as conv2d
+from minires.convolution import conv_transpose2d as conv_transpose2d
 from minires.function import Function
 from minires.kernels.arrays import output_size
 from minires.losses import binary_cross_entropy as binary_cross_entropy
@@ -39,106 +41,21 @@ from minires.losses import l1_loss as l1_loss
 from minires.losses import mse_loss as mse_loss
 from minires.losses import nll_loss, reduced, soft_cross_entropy
 from minires.losses import smooth_l1_loss as smooth_l1_loss
+from minires.norms import batch_norm as batch_norm
+from minires.norms import group_norm as group_norm
+from minires.norms import instance_norm as instance_norm
+from minires.norms import layer_norm as layer_norm
+from minires.norms import rms_norm as rms_norm
+from minires.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from minires.pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from minires.pooling import avg_pool2d as avg_pool2d
+from minires.pooling import global_avg_pool2d as global_avg_pool2d
+from minires.pooling import max_pool2d as max_pool2d
 from minires.shaping import pad as pad
 from minires.statistics import log_softmax
 from minires.statistics import one_hot as one_hot
 from minires.statistics import softmax as softmax
 from minires.tensor import Tensor, as_tensor
-
-
-def conv2d(x, w, stride=1, padding=0) -> Tensor:
-    """Two-dimensional convolution (cross-correlation), without bias.
-
-    Parameters
-    ----------
-    x : Tensor (N, H, W, Cin), float32 or float64
-    w : Tensor (KH, KW, Cin, Cout), the dtype of x
-    stride, padding : int or pair (for H, for W)
-        Padding is with zeros.
-
-    Returns
-    -------
-    Tensor (N, Ho, Wo, Cout) with Ho = floor((H + 2 padding - KH) / stride) + 1, Wo likewise.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ranks, channels or dtypes do not match, or the filter is larger than the padded image.
-    """
-    x, w = checks.floats("conv2d", x=x, w=w)
-    stride, padding = (
-        checks.pair("conv2d", "stride", stride, 1),
-        checks.pair("conv2d", "padding", padding, 0),
-    )
-    checks.rank("conv2d", "x", x, "(N,H,W,C)")
-    checks.rank("conv2d", "w", w, "(KH,KW,Cin,Cout)")
-    if x.shape[3] != w.shape[2]:
-        raise ValueError(
-            f"conv2d: x has {x.shape[3]} channels but w expects {w.shape[2]} (x is (N,H,W,C) = "
-            f"{x.shape}, w is (KH,KW,Cin,Cout) = {w.shape})"
-        )
-    checks.fits("conv2d", x, w.shape[:2], padding)
-    return Function("conv2d", stride=stride, padding=padding)(x, w)
-
-
-def batch_norm(
-    x,
-    gamma,
-    beta,
-    running_mean,
-    running_var,
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    residual=None,
-    relu: bool = False,
-) -> Tensor:
-    """Batch normalisation (Ioffe & Szegedy 2015) over all axes but the last.
-
-    Parameters
-    ----------
-    x : Tensor (..., C), float32 or float64
-    gamma, beta : Tensor (C,)
-        Scale and shift.
-    running_mean, running_var : array (C,)
-        On the current backend (`minires.backend.asarray`). In training they are updated in place,
-        ``running += momentum * (batch - running)``, with the unbiased variance, as in PyTorch; in
-        evaluation they take the place of the batch's statistics.
-    training : bool
-    eps : float
-        Added to the variance.
-    residual : Tensor of the shape of x, optional
-        Added after the normalisation: the residual connection, fused.
-    relu : bool
-        Apply a ReLU at the end, fused.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If shapes or dtypes do not match, or a training batch has one value per channel (its
-        variance is zero whatever the value).
-    """
-    named = {"x": x, "gamma": gamma, "beta": beta}
-    if residual is not None:
-        named["residual"] = residual
-    inputs = checks.floats("batch_norm", **named)
-    x = inputs[0]
-    if x.ndim < 2:
-        raise ValueError(f"batch_norm: x must be (..., C) with at least 2 axes, but is {x.shape}")
-    statistics = {"running_mean": running_mean, "running_var": running_var}
-    per_channel = {"gamma": inputs[1], "beta": inputs[2], **statistics}
-    settings = (training, momentum, eps)
-    momentum, eps = checks.normalization("batch_norm", x.shape, *settings, **per_channel)
-    if residual is not None and inputs[3].shape != x.shape:
-        raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
-    return Function(
-        "batch_norm",
-        **statistics,
-        training=bool(training),
-        momentum=momentum,
-        eps=eps,
-        relu=bool(relu),
-    )(*inputs)
 
 
 def conv_norm_relu(
@@ -346,45 +263,6 @@ def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
     return Function("dropout", keep=backend.asarray(keep), p=float(p))(x)
 
 
-def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
-    """Largest value of every window of x (N,H,W,C); `stride` is `kernel_size` if not given.
-
-    The padding counts as minus infinity and is less than a window. Of equal values the first
-    receives the gradient.
-    """
-    return _pool("max_pool2d", x, kernel_size, stride, padding)
-
-
-def avg_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
-    """Mean of every window of x (N,H,W,C), the zeros of the padding counted, as in PyTorch."""
-    return _pool("avg_pool2d", x, kernel_size, stride, padding)
-
-
-def _pool(name: str, x, kernel_size, stride, padding) -> Tensor:
-    (x,) = checks.floats(name, x=x)
-    checks.rank(name, "x", x, "(N,H,W,C)")
-    kernel = checks.pair(name, "kernel_size", kernel_size, 1)
-    stride = kernel if stride is None else checks.pair(name, "stride", stride, 1)
-    padding = checks.pair(name, "padding", padding, 0)
-    if padding[0] >= kernel[0] or padding[1] >= kernel[1]:
-        raise ValueError(
-            f"{name}: with padding {padding} some windows {kernel} would hold no pixel"
-        )
-    checks.fits(name, x, kernel, padding)
-    if 0 in x.shape[1:3]:
-        raise ValueError(f"{name}: x {x.shape} has no pixels")
-    return Function(name, kernel=kernel, stride=stride, padding=padding)(x)
-
-
-def global_avg_pool2d(x) -> Tensor:
-    """Mean over the pixels: x (N,H,W,C) -> (N,C), float32 if x is of half length."""
-    (x,) = checks.stored("global_avg_pool2d", x)
-    checks.rank("global_avg_pool2d", "x", x, "(N,H,W,C)")
-    if 0 in x.shape[1:3]:
-        raise ValueError(f"global_avg_pool2d: x {x.shape} has no pixels")
-    return Function("global_avg_pool2d")(x)
-
-
 def shortcut(x, stride: int, channels: int) -> Tensor:
     """Option A of He et al. 2015, section 4.2: subsample x (N,H,W,C), zero-pad to `channels`."""
     (x,) = checks.floats("shortcut", x=x)
@@ -468,3 +346,18 @@ def _cross_entropy(logits, labels, weight, ignore_index, reduction, smoothing) -
     else:
         spread = reduced("cross_entropy", spread, reduction)
     return (1 - smoothing) * loss + smoothing / logits.shape[-1] * spread
+
+
+def embedding(indices, weight) -> Tensor:
+    """Rows of a table: weight (K, D) at integer indices of any shape -> (*indices.shape, D)."""
+    weight, indices = as_tensor(weight), as_tensor(indices)
+    checks.rank("embedding", "weight", weight, "(K,D)")
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be integers, but are {indices.dtype}")
+    data = indices.data
+    if data.size and not (0 <= int(data.min()) and int(data.max()) < len(weight)):
+        raise ValueError(
+            f"embedding: indices must lie from 0 to {len(weight) - 1}, but range from "
+            f"{int(data.min())} to {int(data.max())}"
+        )
+    return weight[indices]

@@ -117,6 +117,30 @@ POOLS = [  # x, kernel, stride, padding
     ((1, 2, 2, 2), 1, 1, 0),
     ((1, 5, 5, 1), 2, 3, 0),  # pixels between the windows
 ]
+WINDOWS = [  # operation, x, arguments: what the operations of whole windows do not know
+    ("max_pool2d", (2, 7, 6, 3), (3, 2, 1, 1, True)),
+    ("max_pool2d", (1, 8, 7, 2), (2, 2, 0, 2)),
+    ("max_pool2d", (1, 6, 8, 2), ((2, 3), (1, 2), (1, 1), (2, 1), True)),
+    ("avg_pool2d", (2, 7, 6, 3), (3, 2, 1, True, True)),
+    ("avg_pool2d", (1, 7, 5, 2), (3, 2, 1, False, False)),
+    ("avg_pool2d", (1, 6, 5, 2), ((2, 3), 3, (0, 1), True, False)),
+    ("avg_pool2d", (1, 4, 4, 2), (2, 2, 0, False, True, 3)),
+    ("adaptive_avg_pool2d", (2, 7, 5, 3), ((3, 2),)),
+    ("adaptive_avg_pool2d", (1, 3, 4, 2), ((5, 4),)),  # more windows than rows
+    ("adaptive_max_pool2d", (2, 7, 5, 3), ((3, 2),)),
+]
+GROUPED = [  # x, kernel, output channels, stride, padding, dilation, groups
+    ((2, 7, 6, 4), (3, 3), 6, 1, 1, 1, 2),
+    ((1, 8, 9, 4), (3, 2), 4, 2, 1, 1, 4),  # depthwise
+    ((1, 6, 5, 3), (3, 3), 6, 1, 0, 1, 3),  # depthwise, two outputs for each channel
+    ((2, 7, 8, 2), (3, 3), 3, 1, 2, 2, 1),
+    ((1, 9, 8, 4), (2, 3), 4, (2, 1), (1, 0), (3, 2), 2),
+]
+TRANSPOSED = [  # x, kernel, output channels, stride, padding, output_padding, dilation, groups
+    ((2, 4, 3, 3), (3, 3), 2, 1, 0, 0, 1, 1),
+    ((2, 4, 5, 4), (3, 3), 6, 2, 1, 1, 1, 2),
+    ((1, 3, 4, 2), (2, 3), 2, (3, 2), (0, 1), (2, 0), (1, 2), 2),
+]
 BATCHES = [(2, 3, 5, 3), (1, 4, 4, 1), (6, 2), (1, 2, 1, 5), (2, 3, 3, 16), (3, 32)]
 BATCHES += [(3, 20, 10, 16)]  # more rows than a block has
 BLOCKS = [  # x, kernel, stride, channels
@@ -168,6 +192,31 @@ def _convolutions():
             normal(x, (*kernel, x[3], channels)),
             lambda x, w, o=options: D.conv2d(x, w, **o),
             lambda x, w, o=options: T.conv2d(x, w, **o),
+        )
+
+
+def _grouped():
+    names = ("stride", "padding", "dilation", "groups")
+    for x, kernel, channels, *how in GROUPED:
+        options = dict(zip(names, how, strict=True))
+        yield Case(
+            f"conv2d_grouped-{x}-{kernel}-{channels}-{how}",
+            "conv2d_grouped",
+            lambda x, w, o=options: F.conv2d(x, w, **o),
+            normal(x, (*kernel, x[3] // how[-1], channels)),
+            lambda x, w, o=options: D.conv2d_grouped(x, w, **o),
+            lambda x, w, o=options: T.conv2d(x, w, **o),
+        )
+    names = ("stride", "padding", "output_padding", "dilation", "groups")
+    for x, kernel, channels, *how in TRANSPOSED:
+        options = dict(zip(names, how, strict=True))
+        yield Case(
+            f"conv_transpose2d-{x}-{kernel}-{channels}-{how}",
+            "conv_transpose2d",
+            lambda x, w, o=options: F.conv_transpose2d(x, w, **o),
+            normal(x, (*kernel, channels // how[-1], x[3])),
+            lambda x, w, o=options: D.conv_transpose2d(x, w, **o),
+            lambda x, w, o=options: T.conv_transpose2d(x, w, **o),
         )
 
 
@@ -252,6 +301,25 @@ def _pools():
                 lambda x, f=kind, a=arguments: getattr(D, f)(x, *a),
                 lambda x, f=kind, a=arguments: getattr(T, f)(x, *a),
             )
+    for kind, x, arguments in WINDOWS:
+        yield Case(
+            f"window_pool-{kind}-{x}-{arguments}",
+            "window_pool",
+            lambda x, f=kind, a=arguments: getattr(F, f)(x, *a),
+            (distinct if "max" in kind else normal)(x),
+            None,
+            lambda x, f=kind, a=arguments: getattr(T, f)(x, *a),
+        )
+    rows, columns = np.array([[0, 2], [3, -1], [2, 0]]), np.array([[-1, 1, 3], [2, 1, 0]])
+    for kind, inputs in (("max", distinct), ("avg", normal)):
+        how = {"rows": rows, "columns": columns, "kind": kind, "divisor": np.array([[4, 6]] * 3)}
+        yield Case(
+            f"window_pool-{kind}",
+            "window_pool",
+            lambda x, h=how: Function("window_pool", **h)(x),
+            inputs((2, 4, 4, 3)),
+            lambda x, h=how: D.window_pool(x, **h),
+        )
     for x in ((2, 4, 6, 3), (1, 1, 1, 2), (1, 5, 3, 1)):
         yield Case(
             f"global_avg_pool2d-{x}",
@@ -485,6 +553,7 @@ CASES = [
     case
     for family in (
         _convolutions,
+        _grouped,
         _batch_norms,
         _basic_blocks,
         _stems,

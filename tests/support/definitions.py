@@ -33,6 +33,29 @@ def conv2d(x, w, stride, padding):
     )
 
 
+def conv2d_grouped(x, w, stride, padding, dilation, groups):
+    """A convolution with a filter that has zeros between its pixels and outside its group."""
+    (dh, dw), (kh, kw, c, k) = _pair(dilation), w.shape
+    spread = np.zeros((dh * (kh - 1) + 1, dw * (kw - 1) + 1, c * groups, k))
+    for g in range(groups):
+        own = slice(g * k // groups, (g + 1) * k // groups)
+        spread[::dh, ::dw, g * c : (g + 1) * c, own] = w[..., own]
+    return conv2d(x, spread, stride, padding)
+
+
+def conv_transpose2d(x, w, stride, padding, output_padding, dilation, groups):
+    """Each pixel of x puts a filter, times its value, into the larger image."""
+    (sh, sw), (ph, pw), (dh, dw) = _pair(stride), _pair(padding), _pair(dilation)
+    (n, h, width, c), (kh, kw, k, _) = x.shape, w.shape
+    size = [(h - 1) * sh + dh * (kh - 1) + 1, (width - 1) * sw + dw * (kw - 1) + 1]
+    size = [a + b for a, b in zip(size, _pair(output_padding), strict=True)]
+    y = np.zeros((n, *size, k * groups))
+    for a, b, i, j, ci in itertools.product(*map(range, (h, width, kh, kw, c))):
+        own = slice(ci // (c // groups) * k, (ci // (c // groups) + 1) * k)
+        y[:, a * sh + i * dh, b * sw + j * dw, own] += x[:, a, b, ci, None] * w[i, j, :, ci]
+    return y[:, ph : size[0] - ph, pw : size[1] - pw]
+
+
 def max_pool2d(x, kernel, stride, padding):
     stride = kernel if stride is None else stride
     return _collect(
@@ -48,6 +71,14 @@ def avg_pool2d(x, kernel, stride, padding):
         (place, window.sum(axis=(1, 2)) / (kh * kw))
         for place, window in _windows(x, kernel, stride, padding, 0.0)
     )
+
+
+def window_pool(x, rows, columns, kind, divisor):
+    y = np.zeros((len(x), len(rows), len(columns), x.shape[3]))
+    for p, q in itertools.product(range(len(rows)), range(len(columns))):
+        seen = x[:, rows[p][rows[p] >= 0]][:, :, columns[q][columns[q] >= 0]]
+        y[:, p, q] = seen.max((1, 2)) if kind == "max" else seen.sum((1, 2)) / divisor[p, q]
+    return y
 
 
 def running_statistics(channels):

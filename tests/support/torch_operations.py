@@ -15,16 +15,30 @@ def to_nhwc(x):
     return x.permute(0, 2, 3, 1)
 
 
-def conv2d(x, w, stride, padding):
-    return to_nhwc(TF.conv2d(to_nchw(x), w.permute(3, 2, 0, 1).contiguous(), None, stride, padding))
+def conv2d(x, w, stride, padding, dilation=1, groups=1):
+    w = w.permute(3, 2, 0, 1).contiguous()
+    return to_nhwc(TF.conv2d(to_nchw(x), w, None, stride, padding, dilation, groups))
 
 
-def max_pool2d(x, kernel, stride, padding):
-    return to_nhwc(TF.max_pool2d(to_nchw(x), kernel, stride, padding))
+def conv_transpose2d(x, w, stride, padding, **others):
+    w = w.permute(3, 2, 0, 1).contiguous()
+    return to_nhwc(TF.conv_transpose2d(to_nchw(x), w, None, stride, padding, **others))
 
 
-def avg_pool2d(x, kernel, stride, padding):
-    return to_nhwc(TF.avg_pool2d(to_nchw(x), kernel, stride, padding))
+def max_pool2d(x, *arguments):
+    return to_nhwc(TF.max_pool2d(to_nchw(x), *arguments))
+
+
+def avg_pool2d(x, *arguments):
+    return to_nhwc(TF.avg_pool2d(to_nchw(x), *arguments))
+
+
+def adaptive_avg_pool2d(x, size):
+    return to_nhwc(TF.adaptive_avg_pool2d(to_nchw(x), size))
+
+
+def adaptive_max_pool2d(x, size):
+    return to_nhwc(TF.adaptive_max_pool2d(to_nchw(x), size))
 
 
 def batch_norm(x, gamma, beta, residual=None, *, training, relu):

@@ -9,6 +9,24 @@ from minires import rooms  # isort: skip  # first: the others need a whole house
 
 from minires import backend
 from minires.backend import BackendUnavailable, seed, use
+from minires.comparing import (
+    allclose,
+    argsort,
+    equal,
+    floor_divide,
+    isfinite,
+    isinf,
+    isnan,
+    masked_select,
+    maximum,
+    minimum,
+    nonzero,
+    remainder,
+    sort,
+    topk,
+    tril,
+    triu,
+)
 from minires.creation import (
     arange,
     eye,

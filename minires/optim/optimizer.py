@@ -11,6 +11,7 @@ import numpy as np
 from minires import backend, states
 from minires.arguments import real
 from minires.nn import Module, Parameter
+from minires.nn.utils import listed
 from minires.tensor import Tensor
 
 Params = Module | Iterable[Parameter] | list[dict]
@@ -197,19 +198,6 @@ class Optimizer:
         for name in ("lr", "weight_decay"):
             group[name] = self._rate(name, group[name])
         return group | {"params": listed(self._name, group["params"])}
-
-
-def listed(name: str, params: Module | Iterable[Parameter]) -> list[Parameter]:
-    """Parameters as a list; `name` says in an error who was given something else."""
-    if isinstance(params, Tensor):
-        raise TypeError(f"{name}: params must be a Module or a list of Parameters, not one Tensor")
-    params = params.parameters() if isinstance(params, Module) else list(params)
-    for place, parameter in enumerate(params):
-        if not isinstance(parameter, Tensor):
-            raise TypeError(
-                f"{name}: params[{place}] must be a Parameter, but is a {type(parameter).__name__}"
-            )
-    return params
 
 
 def decay_groups(params: Module | Iterable[Parameter], weight_decay: float) -> list[dict]:

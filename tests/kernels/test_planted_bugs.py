@@ -65,6 +65,8 @@ BUGS = [  # operation, what is right, what is planted, what that means
         "kh - 1 : kh - 1 + ho, kw",
         "stride left out in dx",
     ),
+    ("binary", "-dc * (a // b)", "-dc", "quotient left out of the divisor's gradient"),
+    ("binary", "_share(b, a, kind)", "_share(a, b, kind)", "the loser gets the gradient"),
     ("conv2d_grouped", "i * d, i * d + (n", "i, i + (n", "dilation forgotten"),
     ("conv2d_grouped", "+ (n - 1) * s + 1", "+ (n - 1) * s", "last row not seen"),
     ("conv2d_grouped", "dw[place] = product", "dw[place] = 2 * product", "filter gradient doubled"),

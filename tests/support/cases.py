@@ -379,6 +379,7 @@ def _arithmetic():
         "mul": (lambda a, b: a * b, normal),
         "div": (lambda a, b: a / b, away_from_zero),
         "pow": (lambda a, b: a**b, positive),
+        "mod": (lambda a, b: a % b, positive),
     }
     for kind, (fn, inputs) in two.items():
         op = "add" if kind == "add" else "binary"
@@ -387,6 +388,16 @@ def _arithmetic():
             if a != b:
                 yield Case(f"{kind}-{b}-{a}", op, fn, inputs(b, a), fn, fn)
         yield Case(f"{kind}-shared", op, lambda x, f=fn: f(x, x), inputs((2, 3)), None, None)
+    for kind in ("maximum", "minimum"):
+        for a, b in BROADCASTS:
+            yield Case(
+                f"{kind}-{a}-{b}",
+                "binary",
+                lambda a, b, k=kind: getattr(mr, k)(a, b),
+                normal(a, b),
+                getattr(np, kind),
+                lambda a, b, k=kind: getattr(T.torch, k)(a, b),
+            )
     for power in (2, 3, -1, 0.5, 0):
         fn = lambda x, p=power: x**p  # noqa: E731
         yield Case(f"pow-{power}", "binary", fn, positive((2, 3)), fn, fn)

@@ -5,15 +5,39 @@ adds the rest to the class, each with the function's own docstring; the first ar
 tensor. `OTHER_NAMES` and `OPERATORS` have second names, most of them PyTorch's.
 """
 
+from functools import wraps
+
 import numpy as np
 
-from minires import backend, comparing, functional, operators, placement, shaping, statistics
+from minires import (
+    backend,
+    comparing,
+    contraction,
+    functional,
+    operators,
+    placement,
+    shaping,
+    statistics,
+)
 from minires.recording import is_recording
-from minires.tensor import Tensor
+from minires.tensor import Tensor, as_tensor
 
 UNARY = {
     "sin": "Sine of every element (an angle in radians).",
     "cos": "Cosine of every element (an angle in radians).",
+    "tan": "Tangent of every element (an angle in radians).",
+    "asin": "Arc sine of every element, in radians.",
+    "acos": "Arc cosine of every element, in radians.",
+    "atan": "Arc tangent of every element, in radians.",
+    "sinh": "Hyperbolic sine of every element.",
+    "cosh": "Hyperbolic cosine of every element.",
+    "asinh": "Inverse hyperbolic sine of every element.",
+    "acosh": "Inverse hyperbolic cosine of every element.",
+    "atanh": "Inverse hyperbolic tangent of every element.",
+    "exp2": "2 to the power of every element.",
+    "log2": "Logarithm to base 2 of every element.",
+    "log10": "Logarithm to base 10 of every element.",
+    "trunc": "Every element without its fraction.",
     "erf": "The error function of every element.",
     "expm1": "e^x - 1 of every element, exact for small x.",
     "log1p": "log(1 + x) of every element, exact for small x.",
@@ -23,7 +47,9 @@ UNARY = {
     "sign": "-1, 0 or 1 for every element.",
 }
 BY_NAME = {
-    shaping: "split chunk unsqueeze squeeze expand repeat movedim flip gather take unflatten",
+    shaping: "split chunk unsqueeze squeeze expand repeat movedim flip gather take unflatten "
+    "unbind index_select roll",
+    contraction: "outer trace diagonal",
     statistics: "softmax log_softmax logsumexp argmax argmin amin var std cumsum norm clip",
     comparing: "maximum minimum floor_divide remainder masked_fill masked_select tril triu argsort "
     "sort topk nonzero isnan isinf isfinite allclose equal",
@@ -65,6 +91,11 @@ OTHER_NAMES = {
     "ge": "__ge__",
     "swapaxes": "transpose",
     "swapdims": "transpose",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "nelement": "numel",
+    "ndimension": "dim",
 }
 """A second name -> the method that it stands for."""
 
@@ -178,6 +209,11 @@ def dim(x: Tensor) -> int:
     return x.ndim
 
 
+def logical_not(x: Tensor) -> Tensor:
+    """Whether each element is 0."""
+    return x == 0
+
+
 def square(x: Tensor) -> Tensor:
     """x^2 of every element."""
     return x * x
@@ -209,7 +245,7 @@ def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1)
 
 
 OWN = (permute, tolist, astype, type_as, clone, requires_grad_, contiguous, t, numel, dim)
-OTHERS = (square, reciprocal, rsqrt, view_as, expand_as, addmm)
+OTHERS = (logical_not, square, reciprocal, rsqrt, view_as, expand_as, addmm)
 PROPERTIES = {
     "is_leaf": (lambda x: x.grad_fn is None, "Whether no operation made this tensor."),
     "device": (placement.device, '"cpu", or "cuda" for an array on a GPU.'),
@@ -225,6 +261,33 @@ def _unary(kind: str, meaning: str):
 
     method.__name__, method.__doc__ = kind, meaning
     return method
+
+
+FREE = """
+abs acos acosh add addmm all amax amin any asin asinh atan atanh bmm broadcast_to ceil clone cos
+cosh cumsum diagonal div divide dot eq erf exp exp2 expand_as expm1 flatten floor ge gt
+index_select le log log10 log1p log2 logical_not lt masked_fill matmul max mean min mm mul
+multiply mv ne neg numel outer permute pow prod reciprocal relu reshape roll round rsqrt sigmoid
+sign sin sinh sqrt square sub subtract sum swapaxes t tan tanh tile trace transpose true_divide
+trunc unbind
+""".split()
+"""Methods that are functions of `minires`, too: `mr.exp(x)` is `x.exp()`."""
+
+
+def free() -> dict:
+    """Functions of the first argument's methods, by name."""
+    return {name: _free(name) for name in FREE}
+
+
+def _free(name: str):
+    method = getattr(Tensor, name)
+
+    @wraps(method)
+    def function(x, *args, **named):
+        return method(as_tensor(x), *args, **named)
+
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
 def install() -> None:

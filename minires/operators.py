@@ -103,7 +103,7 @@ def compare(kind: str, a, b):
 
 def unary(kind: str, x):
     """A function of every element of x, by its name in `kernels/unary`."""
-    if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round"):
+    if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round", "trunc"):
         return x
     x = x if kind in ("neg", "abs", "sign") else floating(x)
     return widened(Function("unary", kind=kind), x)

@@ -7,6 +7,7 @@
 array([2., 4., 6.], dtype=float32)
 """
 
+import warnings
 from math import prod
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from minires import axes, backend, numpy_calls, operators
 from minires.function import Function, hooked, leaf_gradients
+from minires.hints import Missing
 from minires.hooks import Hook
 from minires.names import pytorch_names
 from minires.recording import recording
@@ -22,6 +24,11 @@ from minires.recording import recording
 def no_grad() -> recording:
     """Record nothing for backward: `with no_grad(): ...`, or `@no_grad()` on a function."""
     return recording(False)
+
+
+def enable_grad() -> recording:
+    """Record for backward, also inside of `no_grad`."""
+    return recording(True)
 
 
 class Tensor:
@@ -34,6 +41,8 @@ class Tensor:
         is held, not a copy, if it lies on the current backend.
     requires_grad : bool
         Whether `backward` should compute a gradient for this tensor. Floating dtypes only.
+    dtype : dtype, optional
+        Convert the data to it.
 
     Attributes
     ----------
@@ -54,10 +63,13 @@ class Tensor:
     """
 
     hooks: tuple = ()
-    __array_ufunc__ = None  # numpy_array * tensor calls Tensor.__rmul__
 
-    def __init__(self, data, requires_grad: bool = False, *, grad_fn: Function | None = None):
+    def __init__(
+        self, data, requires_grad: bool = False, *, dtype=None, grad_fn: Function | None = None
+    ):
         self.data = operators.as_data(data)
+        if dtype is not None:
+            self.data = backend.converted(self.data, np.dtype(dtype))
         if requires_grad and not operators.is_floating(self.data.dtype):
             raise TypeError(
                 f"only a floating tensor can require a gradient, but this one is "
@@ -99,6 +111,9 @@ class Tensor:
             )
         return self.__dict__
 
+    def __getattr__(self, name: str):
+        raise Missing("Tensor", name, "a Tensor", dir(type(self)))
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -126,6 +141,9 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return numpy_calls.as_array(self, dtype, copy)
+
+    def __array_ufunc__(self, function, method, *args, **named):
+        return numpy_calls.operated(function, method, args, named, Tensor)
 
     def __array_function__(self, function, types, args, named):
         return numpy_calls.called(function, args, named, Tensor)
@@ -361,9 +379,15 @@ class Size(int):
         return self.shape if dim is None else self.shape[axes.axis("size", dim, len(self.shape))]
 
 
-def tensor(data, requires_grad: bool = False) -> Tensor:
-    """A Tensor with a copy of `data`."""
-    return Tensor(backend.xp().array(operators.as_data(data)), requires_grad)
+def tensor(data, requires_grad: bool = False, *, dtype=None) -> Tensor:
+    """A Tensor with a copy of `data`, in another dtype if one is given."""
+    if isinstance(data, Tensor) and data.requires_grad:
+        warnings.warn(
+            "tensor(x) copies the values of x, and no gradient flows back to it; write x.clone() "
+            "to let it flow, x.detach() to say that it shall not",
+            stacklevel=2,
+        )
+    return Tensor(backend.xp().array(operators.as_data(data)), requires_grad, dtype=dtype)
 
 
 def as_tensor(value) -> Tensor:

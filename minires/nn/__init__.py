@@ -1,5 +1,7 @@
 """Layers: Modules with Parameters, under PyTorch's names. Images are (N, H, W, C)."""
 
+from minires import functional
+from minires.hints import asked_in
 from minires.nn import init, utils
 from minires.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from minires.nn.functions import (
@@ -61,3 +63,5 @@ from minires.nn.pooling import (
     GlobalAvgPool2d,
     MaxPool2d,
 )
+
+__getattr__ = asked_in("nn")

@@ -12,6 +12,7 @@ import numpy as np
 
 from minires import backend
 from minires.arguments import real
+from minires.hints import asked_in
 from minires.tensor import Tensor
 
 
@@ -46,6 +47,39 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Numbers from N(mean, std^2)."""
     real("normal_", "std", std, least=0)
     return _fill("normal_", tensor, lambda shape: backend.generator().normal(mean, std, shape))
+
+
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> Tensor:
+    """Numbers from N(mean, std^2), drawn again where they lie outside of a to b."""
+    real("trunc_normal_", "std", std, above=0)
+    if not a < b or mean + 5 * std < a or mean - 5 * std > b:
+        raise ValueError(f"trunc_normal_: N({mean}, {std}^2) has hardly a number from {a} to {b}")
+
+    def draw(shape):
+        numbers = backend.generator().normal(mean, std, shape)
+        while (outside := (numbers < a) | (numbers > b)).any():
+            numbers[outside] = backend.generator().normal(mean, std, int(outside.sum()))
+        return numbers
+
+    return _fill("trunc_normal_", tensor, draw)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Orthogonal columns, or rows where there are fewer of them (Saxe et al. 2013), times gain.
+
+    Filters count as the matrix of all axes but the last by the last.
+    """
+    fan_in, _ = _fans("orthogonal_", tensor)
+
+    def draw(shape):
+        high, wide = max(fan_in, shape[-1]), min(fan_in, shape[-1])
+        q, r = np.linalg.qr(backend.generator().standard_normal((high, wide)))
+        q *= np.sign(np.diag(r))  # so that every orthogonal matrix is as likely
+        return gain * (q if fan_in >= shape[-1] else q.T).reshape(shape)
+
+    return _fill("orthogonal_", tensor, draw)
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
@@ -126,3 +160,6 @@ def _fill(name: str, tensor: Tensor, draw: Callable) -> Tensor:
         raise TypeError(f"{name}: a Parameter is needed, but this is a {type(tensor).__name__}")
     tensor.data[...] = backend.asarray(draw(tensor.shape), tensor.dtype)
     return tensor
+
+
+__getattr__ = asked_in("init")

@@ -9,6 +9,7 @@ import numpy as np
 
 from minires import backend, placement, states
 from minires.arguments import flag
+from minires.hints import Missing
 from minires.hooks import Hook
 from minires.tensor import Tensor
 
@@ -61,6 +62,9 @@ class Module:
                 stacklevel=2,
             )
         object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str):
+        raise Missing("Module", name, type(self).__name__, {*dir(type(self)), *vars(self)})
 
     def forward(self, *inputs):
         """Compute the output; defined by every subclass."""

@@ -8,6 +8,7 @@ import numpy as np
 from minires import backend
 from minires.arguments import real
 from minires.cuda import graph
+from minires.hints import asked_in
 from minires.nn.module import Module, Parameter
 from minires.shaping import cat
 from minires.tensor import Tensor, as_tensor
@@ -79,3 +80,6 @@ def vector_to_parameters(vector, parameters: Iterable[Parameter]) -> None:
     ends = np.cumsum([int(parameter.size) for parameter in parameters])
     for parameter, end in zip(parameters, ends, strict=True):
         parameter.data[...] = data[end - parameter.size : end].reshape(parameter.shape)
+
+
+__getattr__ = asked_in("utils")

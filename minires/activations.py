@@ -7,7 +7,7 @@ not taken are computed with harmless numbers: an overflow there would make its g
 import math
 
 from minires import operators
-from minires.arguments import real
+from minires.arguments import choice, real
 from minires.shaping import where
 from minires.statistics import clip
 from minires.tensor import Tensor, as_tensor
@@ -61,11 +61,9 @@ def gelu(x, approximate: str = "none") -> Tensor:
     With approximate="tanh" the paper's formula with tanh.
     """
     x = _floating(x)
-    if approximate == "tanh":
+    if choice("gelu", "approximate", approximate, "none", "tanh") == "tanh":
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
         return 0.5 * x * (1 + inner.tanh())
-    if approximate != "none":
-        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', but is {approximate!r}")
     return 0.5 * x * (1 + operators.unary("erf", x * math.sqrt(0.5)))
 
 

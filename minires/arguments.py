@@ -54,8 +54,35 @@ def flag(where: str, name: str, value) -> bool:
     return bool(value)
 
 
+def choice(where: str, name: str, value, *known: str | None) -> str | None:
+    """`value`, which must be one of the `known` words (or None, if that is one of them)."""
+    if isinstance(value, str | None) and value in known:
+        return value
+    *others, last = map(repr, known)
+    kind = ValueError if isinstance(value, str | None) else TypeError
+    raise _wrong(kind, where, name, f"{', '.join(others)} or {last}" if others else last, value)
+
+
+def data_type(where: str, value) -> np.dtype:
+    """`value` as a dtype: np.float64, "float64", a Python type of numbers."""
+    try:
+        return np.dtype(value)
+    except (TypeError, ValueError, SyntaxError):
+        raise _wrong(TypeError, where, "dtype", "a dtype, such as np.float64", value) from None
+
+
+def members(where: str, name: str, value) -> list:
+    """`value`, something that can be iterated, as a list."""
+    try:
+        return list(value)
+    except TypeError:
+        raise _wrong(TypeError, where, name, "a list", value) from None
+
+
 def _is_one_number(value) -> bool:
-    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in ("i", "u", "f")
+    if isinstance(value, list | tuple | str | bytes) or np.ndim(value):
+        return False
+    return np.asarray(value).dtype.kind in ("i", "u", "f")
 
 
 def _within(number, least, above, most, below=None) -> bool:

@@ -84,8 +84,8 @@ def rank(op: str, name: str, tensor: Tensor, axes: str) -> None:
 def pair(op: str, name: str, value, least: int) -> tuple[int, int]:
     """An int, or a pair of ints for (H, W), as a pair; each must be at least `least`."""
     values = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    whole = all(isinstance(v, int | np.integer) for v in values)
-    if len(values) != 2 or not whole or min(values) < least:
+    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values)
+    if len(values) != 2 or not whole or min(values) < least or max(values) > MOST:
         raise ValueError(
             f"{op}: {name} must be an integer or a pair of integers, at least {least}, "
             f"but is {value!r}"
@@ -93,10 +93,17 @@ def pair(op: str, name: str, value, least: int) -> tuple[int, int]:
     return int(values[0]), int(values[1])
 
 
+LONGEST = 1 << 40
+"""The most channels or features of a layer: more than a computer's memory holds."""
+
+MOST = 1 << 31
+"""What no window, stride or padding exceeds."""
+
+
 def shape(op: str, name: str, value) -> tuple[int, ...]:
     """An int, or a tuple of ints, as a tuple; none is negative."""
     values = value if isinstance(value, tuple | list) else (value,)
-    return tuple(integer(op, name, n, least=0) for n in values)
+    return tuple(integer(op, name, n, least=0, most=LONGEST) for n in values)
 
 
 def fits(op: str, x: Tensor, kernel, padding) -> None:

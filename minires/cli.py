@@ -60,8 +60,22 @@ def _sentence(error: Exception) -> str:
     return str(error)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Python's parser, whose errors are one sentence."""
+
+    def error(self, message: str):
+        """End with status 2 and what is wrong, without the whole usage."""
+        self.exit(2, f"minires: {message} (see {self.prog} --help)\n")
+
+    def _get_values(self, action, arg_strings):
+        values = super()._get_values(action, arg_strings)  # type: ignore[misc]
+        if action.nargs is None and values == []:  # of --option=--, which Python takes for nothing
+            raise argparse.ArgumentError(action, "expected one argument, not '--'")
+        return values
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="minires", description="Train and evaluate the CIFAR ResNets of He et al. (2015)."
     )
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")

@@ -4,7 +4,7 @@ import numpy as np
 
 from minires import axes as named
 from minires import backend, operators
-from minires.arguments import flag, integer
+from minires.arguments import flag, integer, real
 from minires.names import pytorch_names
 from minires.shaping import broadcast, gather, where
 from minires.tensor import Tensor, as_tensor
@@ -63,7 +63,10 @@ def _triangle(name: str, x, diagonal) -> Tensor:
     x, k = as_tensor(x), integer(name, "diagonal", diagonal)
     if x.ndim < 2:
         raise ValueError(f"{name}: a matrix has two axes, but this tensor is {x.shape}")
-    kept = getattr(backend.xp(), name)(backend.xp().ones(x.shape[-2:], bool), k)
+    rows, columns = x.shape[-2:]
+    kept = getattr(backend.xp(), name)(
+        backend.xp().ones((rows, columns), bool), min(max(k, -rows), columns)
+    )
     return where(kept, x, x.dtype.type(0))
 
 
@@ -162,6 +165,9 @@ isfinite = _test("isfinite", "Whether each element is neither infinite nor NaN."
 def allclose(a, b, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """Whether all elements agree: |a - b| <= atol + rtol |b|."""
     a, b = operators.operands("allclose", a, b)
+    rtol, atol = (
+        real("allclose", name, n, least=0) for name, n in (("rtol", rtol), ("atol", atol))
+    )
     return bool(backend.xp().allclose(a.data, b.data, rtol=rtol, atol=atol))
 
 

@@ -89,6 +89,7 @@ def diagonal(x, offset: int = 0) -> Tensor:
     x, offset = as_tensor(x), integer("diagonal", "offset", offset)
     if x.ndim != 2:
         raise ValueError(f"diagonal: a matrix is needed, but this tensor is {x.shape}")
+    offset = min(max(offset, -x.shape[0]), x.shape[1])
     rows, columns = max(0, -offset), max(0, offset)
     i = np.arange(max(0, min(x.shape[0] - rows, x.shape[1] - columns)))
     return x[rows + i, columns + i]

@@ -121,9 +121,9 @@ def _checked(op: str, x, w, stride, dilation, groups) -> tuple:
 
 def sides(op: str, padding, reach, stride) -> tuple:
     """((top, bottom), (left, right)) of a padding in any form."""
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return (0, 0), (0, 0)
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         if stride != (1, 1):
             raise ValueError(f"{op}: padding 'same' needs stride 1, but stride is {stride}")
         return tuple(((n - 1) // 2, n // 2) for n in reach)

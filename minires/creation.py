@@ -7,12 +7,13 @@ generator (see `minires.seed`), the same on every backend. All take `requires_gr
 
 from collections.abc import Callable
 from functools import wraps
+from math import prod
 
 import numpy as np
 
 from minires import axes as named
 from minires import backend, placement
-from minires.arguments import flag, integer, real
+from minires.arguments import data_type, flag, integer, members, real
 from minires.tensor import Tensor, as_tensor
 
 
@@ -32,44 +33,58 @@ def made(function: Callable) -> Callable:
 @made
 def zeros(*shape, dtype=np.float32) -> Tensor:
     """A tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
-    return full(named.lengths("zeros", shape), 0, dtype)
+    return full(_shape("zeros", shape), 0, dtype)
 
 
 @made
 def ones(*shape, dtype=np.float32) -> Tensor:
     """A tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
-    return full(named.lengths("ones", shape), 1, dtype)
+    return full(_shape("ones", shape), 1, dtype)
 
 
 @made
 def full(shape, value, dtype=None) -> Tensor:
     """A tensor of this shape with the same value everywhere."""
-    shape = named.lengths("full", shape if isinstance(shape, tuple | list) else (shape,))
-    if any(n < 0 for n in shape):
-        raise ValueError(f"full: a shape has no negative lengths, but this one is {shape}")
-    dtype = as_tensor(value).dtype if dtype is None else dtype
-    return Tensor(backend.xp().full(shape, value, dtype))
+    shape = _shape("full", shape if isinstance(shape, tuple | list) else (shape,))
+    one = as_tensor(value)
+    if one.ndim:
+        raise ValueError(f"full: the value is one number, but this one is {one.shape}")
+    dtype = one.dtype if dtype is None else data_type("full", dtype)
+    exact = value if isinstance(value, int | float) else one.data
+    return Tensor(backend.xp().full(shape, exact, dtype))
+
+
+def _shape(op: str, lengths) -> tuple[int, ...]:
+    """The lengths of axes; they are not negative, and the whole can be counted."""
+    shape = named.lengths(op, lengths)
+    if any(n < 0 for n in shape) or prod(shape) > MOST:
+        raise ValueError(f"{op}: no tensor has the shape {shape}")
+    return shape
+
+
+MOST = 1 << 58
+"""Elements that a computer can count in bytes."""
 
 
 @made
 def zeros_like(x, dtype=None) -> Tensor:
     """Zeros of the shape, and unless another is given the dtype, of x."""
     x = as_tensor(x)
-    return full(x.shape, 0, dtype or x.dtype)
+    return full(x.shape, 0, x.dtype if dtype is None else dtype)
 
 
 @made
 def ones_like(x, dtype=None) -> Tensor:
     """Ones of the shape, and unless another is given the dtype, of x."""
     x = as_tensor(x)
-    return full(x.shape, 1, dtype or x.dtype)
+    return full(x.shape, 1, x.dtype if dtype is None else dtype)
 
 
 @made
 def full_like(x, value, dtype=None) -> Tensor:
     """The same value everywhere, in the shape, and unless another is given the dtype, of x."""
     x = as_tensor(x)
-    return full(x.shape, value, dtype or x.dtype)
+    return full(x.shape, value, x.dtype if dtype is None else dtype)
 
 
 @made
@@ -77,7 +92,14 @@ def eye(rows: int, columns: int | None = None, dtype=np.float32) -> Tensor:
     """Ones on the main diagonal, zeros elsewhere."""
     rows = integer("eye", "rows", rows, least=0)
     columns = rows if columns is None else integer("eye", "columns", columns, least=0)
-    return Tensor(backend.xp().eye(rows, columns, dtype=dtype))
+    _shape("eye", (rows, columns))
+    return Tensor(backend.xp().eye(rows, columns, dtype=data_type("eye", dtype)))
+
+
+def _number(op: str, name: str, value) -> int | float:
+    value = value.item() if isinstance(value, Tensor) else value
+    number = real(op, name, value)
+    return int(value) if np.asarray(value).dtype.kind in "iu" else number
 
 
 @made
@@ -85,8 +107,12 @@ def arange(start, stop=None, step=1, dtype=None) -> Tensor:
     """start, start + step, ..., below stop; `arange(n)` counts from 0. int64 of integers."""
     if stop is None:
         start, stop = 0, start
-    whole = all(np.asarray(n).dtype.kind in "iu" for n in (start, stop, step))
-    dtype = dtype or (np.int64 if whole else np.float32)
+    numbers = zip(("start", "stop", "step"), (start, stop, step), strict=True)
+    start, stop, step = (_number("arange", name, value) for name, value in numbers)
+    if step == 0 or abs((stop - start) / step) > MOST:
+        raise ValueError(f"arange: from {start} to {stop} by steps of {step} never comes to an end")
+    whole = all(isinstance(n, int) for n in (start, stop, step))
+    dtype = data_type("arange", (np.int64 if whole else np.float32) if dtype is None else dtype)
     return Tensor(backend.xp().arange(start, stop, step, dtype))
 
 
@@ -95,25 +121,24 @@ def linspace(start: float, stop: float, steps: int, dtype=np.float32) -> Tensor:
     """`steps` numbers at equal distances, from start to stop, both included."""
     steps = integer("linspace", "steps", steps, least=0)
     first, last = (
-        real("linspace", name, value.item() if isinstance(value, Tensor) else value)
-        for name, value in (("start", start), ("stop", stop))
+        _number("linspace", name, value) for name, value in (("start", start), ("stop", stop))
     )
-    return Tensor(backend.xp().linspace(first, last, steps, dtype=dtype))
+    return Tensor(backend.xp().linspace(first, last, steps, dtype=data_type("linspace", dtype)))
 
 
 @made
 def randn(*shape, dtype=np.float32) -> Tensor:
     """Random numbers from the normal distribution with mean 0 and variance 1."""
-    numbers = backend.generator().standard_normal(named.lengths("randn", shape))
-    return Tensor(backend.asarray(numbers, dtype))
+    numbers = backend.generator().standard_normal(_shape("randn", shape))
+    return Tensor(backend.asarray(numbers, data_type("randn", dtype)))
 
 
 @made
 def rand(*shape, dtype=np.float32) -> Tensor:
     """Random numbers, all equally likely, from 0 to below 1."""
     kind = np.float32 if dtype == np.float32 else np.float64
-    numbers = backend.generator().random(named.lengths("rand", shape), kind)
-    return Tensor(backend.asarray(numbers, dtype))
+    numbers = backend.generator().random(_shape("rand", shape), kind)
+    return Tensor(backend.asarray(numbers, data_type("rand", dtype)))
 
 
 @made
@@ -124,9 +149,12 @@ def randint(low: int, high=None, shape=(), size=None) -> Tensor:
     """
     if isinstance(high, tuple | list):
         high, shape = None, high
-    shape = named.lengths("randint", (tuple(shape if size is None else size),))
+    shape = _shape("randint", (members("randint", "shape", shape if size is None else size),))
     low, high = (0, low) if high is None else (low, high)
-    low, high = integer("randint", "low", low), integer("randint", "high", high)
+    low, high = (
+        integer("randint", name, n, least=-(2**63), most=2**63 - 1)
+        for name, n in (("low", low), ("high", high))
+    )
     if low >= high:
         raise ValueError(f"randint: low must be less than high, but they are {low} and {high}")
     return Tensor(backend.asarray(backend.generator().integers(low, high, shape)))

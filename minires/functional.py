@@ -26,7 +26,7 @@ from minires.activations import softplus as softplus
 from minires.activations import softsign as softsign
 from minires.activations import tanh as tanh
 from minires.activations import tanhshrink as tanhshrink
-from minires.arguments import integer, real
+from minires.arguments import choice, flag, integer, real
 from minires.convolution import conv2d as conv2d
 from minires.convolution import conv_transpose2d as conv_transpose2d
 from minires.function import Function
@@ -260,9 +260,8 @@ def dropout(x, p: float = 0.5, training: bool = True) -> Tensor:
     The mask comes from `minires.backend.generator()`: `minires.seed` makes it repeatable.
     """
     (x,) = checks.floats("dropout", x=x)
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is a probability, 0 to 1, but is {p}")
-    if not training or p == 0:
+    p = real("dropout", "p", p, least=0, most=1)
+    if not flag("dropout", "training", training) or p == 0:
         return x
     keep = backend.generator().random(x.shape, dtype=np.float32) >= p
     return Function("dropout", keep=backend.asarray(keep), p=float(p))(x)
@@ -311,9 +310,11 @@ def cross_entropy(
         The loss, a single number; (N, ...) without reduction.
     """
     (logits,) = checks.floats("cross_entropy", logits=logits)
+    choice("cross_entropy", "reduction", reduction, "mean", "sum", "none")
+    ignore_index = integer("cross_entropy", "ignore_index", ignore_index)
     smoothing = real("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
-    target = labels
-    labels = labels.data if isinstance(labels, Tensor) else backend.asarray(labels)
+    target = as_tensor(labels)
+    labels = target.data
     if logits.ndim and labels.shape == logits.shape and labels.dtype.kind == "f":
         return soft_cross_entropy(logits, target, weight, reduction, smoothing)
     if logits.ndim < 2 or labels.shape != logits.shape[:-1]:

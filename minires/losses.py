@@ -7,7 +7,7 @@ import numpy as np
 
 from minires import operators
 from minires.activations import logsigmoid
-from minires.arguments import real
+from minires.arguments import choice, real
 from minires.shaping import gather, where
 from minires.statistics import log_softmax
 from minires.tensor import Tensor, as_tensor
@@ -15,8 +15,7 @@ from minires.tensor import Tensor, as_tensor
 
 def reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
     """Mean or sum of the losses, or the losses themselves."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', but is {reduction!r}")
+    choice(op, "reduction", reduction, "mean", "sum", "none")
     return losses if reduction == "none" else getattr(losses, reduction)()
 
 
@@ -100,7 +99,7 @@ def nll_loss(
             )
         factors = factors * weight.data[safe].astype(log_p.dtype)
     losses = where(counted, -chosen * Tensor(factors), log_p.dtype.type(0))
-    if reduction != "mean":
+    if choice("nll_loss", "reduction", reduction, "mean", "sum", "none") != "mean":
         return reduced("nll_loss", losses, reduction)
     return losses.sum() / Tensor(factors).sum()
 
@@ -132,7 +131,7 @@ def kl_div(log_q, p, reduction: str = "mean", log_target: bool = False) -> Tenso
         positive = p.data > 0
         safe = where(positive, p, p.dtype.type(1))
         losses = where(positive, p * safe.log(), p.dtype.type(0)) - p * log_q
-    if reduction == "batchmean":
+    if isinstance(reduction, str) and reduction == "batchmean":
         return losses.sum() / max(1, losses.shape[0])
     return reduced("kl_div", losses, reduction)
 

@@ -20,7 +20,7 @@ from minires import (
     shaping,
     statistics,
 )
-from minires.arguments import integer
+from minires.arguments import choice, data_type, integer, real
 from minires.recording import is_recording
 from minires.tensor import Tensor, as_tensor
 
@@ -161,12 +161,12 @@ def tolist(x: Tensor):
 
 def astype(x: Tensor, dtype) -> Tensor:
     """The same numbers in another dtype; the gradient comes back in the dtype of x."""
-    return operators.cast(x, np.dtype(dtype))
+    return operators.cast(x, data_type("astype", dtype))
 
 
 def type_as(x: Tensor, other: Tensor) -> Tensor:
     """x in the dtype of `other`."""
-    return operators.cast(x, other.dtype)
+    return operators.cast(x, as_tensor(other).dtype)
 
 
 def clone(x: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ def logical_not(x: Tensor) -> Tensor:
 
 def round_(x: Tensor, decimals: int = 0) -> Tensor:
     """The nearest number with `decimals` decimals to every element; of two, the even one."""
-    decimals = integer("round", "decimals", decimals)
+    decimals = integer("round", "decimals", decimals, least=-300, most=300)
     if decimals == 0 or (x.dtype.kind in "iub" and decimals > 0):
         return operators.unary("round", x)
     factor = 10.0 ** abs(decimals)
@@ -225,20 +225,19 @@ def round_(x: Tensor, decimals: int = 0) -> Tensor:
 
 def add(x: Tensor, other, *, alpha: float = 1) -> Tensor:
     """x + alpha other."""
+    alpha = real("add", "alpha", alpha)
     return x + (other if alpha == 1 else alpha * as_tensor(other))
 
 
 def sub(x: Tensor, other, *, alpha: float = 1) -> Tensor:
     """x - alpha other."""
+    alpha = real("sub", "alpha", alpha)
     return x - (other if alpha == 1 else alpha * as_tensor(other))
 
 
 def div(x: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """x / other; "floor" or "trunc" rounds the quotient down, or towards zero."""
-    if rounding_mode not in (None, "floor", "trunc"):
-        raise ValueError(
-            f"div: rounding_mode must be None, 'floor' or 'trunc', but is {rounding_mode!r}"
-        )
+    choice("div", "rounding_mode", rounding_mode, None, "floor", "trunc")
     if rounding_mode is None:
         return x / other
     if rounding_mode == "floor":
@@ -265,12 +264,12 @@ def rsqrt(x: Tensor) -> Tensor:
 
 def view_as(x: Tensor, other: Tensor) -> Tensor:
     """x in the shape of `other`."""
-    return x.reshape(other.shape)
+    return x.reshape(as_tensor(other).shape)
 
 
 def expand_as(x: Tensor, other: Tensor) -> Tensor:
     """x broadcast to the shape of `other`."""
-    return shaping.expand(x, other.shape)
+    return shaping.expand(x, as_tensor(other).shape)
 
 
 def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:

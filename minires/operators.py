@@ -15,8 +15,8 @@ from math import prod
 
 import numpy as np
 
+from minires import arguments, backend
 from minires import axes as named
-from minires import backend
 from minires.arguments import flag
 from minires.function import Function
 
@@ -107,6 +107,8 @@ def unary(kind: str, x):
     """A function of every element of x, by its name in `kernels/unary`."""
     if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round", "trunc"):
         return x
+    if x.dtype == bool and kind in ("neg", "sign"):
+        raise TypeError(f"{kind}: bools have no sign; write ~x for not, x.astype(int) for 0 and 1")
     x = x if kind in ("neg", "abs", "sign") else floating(x)
     return widened(Function("unary", kind=kind), x)
 
@@ -158,17 +160,30 @@ def exchange(x, first, second):
 
 def index(x, key):
     """x[key] with NumPy's rules; an index may be a list, an array or an integer Tensor."""
-    parts = key if isinstance(key, tuple) else (key,)
-    are_arrays = (Function.Tensor, list, np.ndarray)
-    parts = tuple(
-        np.zeros(np.shape(part), np.int64)
-        if isinstance(part, list) and np.size(part) == 0
-        else as_data(part)
-        if isinstance(part, are_arrays)
-        else part
-        for part in parts
-    )
-    return widened(Function("index", key=parts), x)
+    parts = tuple(map(_index_part, key if isinstance(key, tuple) else (key,)))
+    try:
+        return widened(Function("index", key=parts), x)
+    except (IndexError, OverflowError) as error:
+        raise IndexError(f"index: {error} (the tensor is {x.shape})") from None
+
+
+def _index_part(part):
+    """One of the keys between brackets, as NumPy takes it."""
+    if isinstance(part, list) and len(part) == 0:
+        return np.zeros(0, np.int64)
+    if isinstance(part, Function.Tensor | list | np.ndarray) or backend.is_array(part):
+        part = as_data(part)
+        if part.dtype.kind in "iub":
+            return part
+        raise IndexError(f"index: an array of indices holds integers or bools, not {part.dtype}")
+    if part is None or part is Ellipsis or isinstance(part, slice):
+        return part
+    if isinstance(part, bool | np.bool_):
+        return part
+    try:
+        return arguments.integer("index", "an index", part)
+    except TypeError as error:
+        raise IndexError(f"{error} (slices, None, ... and arrays are indices, too)") from None
 
 
 def matmul(a, b):
@@ -176,6 +191,8 @@ def matmul(a, b):
     a, b = (_tensor(x, other) for x, other in ((a, b), (b, a)))
     if a.dtype != b.dtype:
         raise TypeError(f"matmul: the operands are {a.dtype} and {b.dtype}; convert one of them")
+    if a.ndim == 0 or b.ndim == 0:
+        raise ValueError(f"matmul: {a.shape} @ {b.shape}: a single number is no matrix; use *")
     rows = a.reshape(1, -1) if a.ndim == 1 else a
     columns = b.reshape(-1, 1) if b.ndim == 1 else b
     try:
@@ -204,12 +221,27 @@ def as_data(value, python_dtype=np.float32):
     """
     if isinstance(value, Function.Tensor):
         return value.data
-    array = _plain(value) if backend.is_array(value) else backend.asarray(value)
+    array = _plain(value) if backend.is_array(value) else _made(value)
+    if array.ndim > MOST_AXES:
+        raise ValueError(f"a Tensor has at most {MOST_AXES} axes, but here are {array.ndim}")
     if array.dtype.kind not in "iub" and not is_floating(array.dtype):
         raise TypeError(f"a Tensor holds numbers, but got {array.dtype} data: {str(value)[:60]!r}")
     if array.dtype.kind == "f" and not hasattr(value, "dtype"):
         array = array.astype(python_dtype)
     return array
+
+
+MOST_AXES = 32
+"""What NumPy's functions of several arrays can broadcast."""
+
+
+def _made(value):
+    try:
+        return backend.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"a Tensor needs numbers in rows of equal lengths, but got {value!r:.60} ({error})"
+        ) from None
 
 
 def _plain(array):
@@ -242,7 +274,8 @@ def in_dtype(function: Callable) -> Callable:
         if dtype is None:
             return function(x, *args, **named)
         x = x if isinstance(x, Function.Tensor) else Function.Tensor(x)
-        return function(cast(x, np.dtype(dtype)), *args, **named)
+        dtype = arguments.data_type(function.__name__, dtype)
+        return function(cast(x, dtype), *args, **named)
 
     return computing
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from minires import axes as named
 from minires import backend, operators
-from minires.arguments import integer
+from minires.arguments import integer, real
 from minires.function import Function, describe
 from minires.names import pytorch_names
 from minires.tensor import Tensor, as_tensor
@@ -132,7 +132,10 @@ def pad(x, widths, value: float = 0.0) -> Tensor:
         ((before, after), ...), one for each axis. Negative widths cut off.
     """
     x = as_tensor(x)
+    value = value if isinstance(value, float) else real("pad", "value", value)
     pairs = _pairs(x, widths)
+    if prod(max(1, n + b + a) for n, (b, a) in zip(x.shape, pairs, strict=True)) > 1 << 58:
+        raise ValueError(f"pad: no tensor has room for the widths {widths}")
     cut = tuple(slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(x.shape, pairs, strict=True))
     if any(n + min(0, b) + min(0, a) < 0 for n, (b, a) in zip(x.shape, pairs, strict=True)):
         raise ValueError(f"pad: widths {widths} cut off more than there is of {x.shape}")
@@ -308,6 +311,6 @@ def roll(x, shifts, axis=None) -> Tensor:
     if len(shifts) != len(axes):
         raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
     for i, shift in zip(axes, shifts, strict=True):
-        places = (backend.xp().arange(x.shape[i]) - shift) % max(1, x.shape[i])
+        places = (backend.xp().arange(x.shape[i]) - shift % max(1, x.shape[i])) % max(1, x.shape[i])
         x = index_select(x, i, places)
     return x

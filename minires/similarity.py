@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from minires import checks
-from minires.arguments import flag, real
+from minires.arguments import choice, flag, real
 from minires.names import pytorch_names
 from minires.shaping import broadcast, index_select, where
 from minires.statistics import clip, norm, softmax
@@ -52,7 +52,7 @@ def scaled_dot_product_attention(
     """
     op = "scaled_dot_product_attention"
     q, k, v = checks.floats(op, q=q, k=k, v=v)
-    if dropout_p != 0:
+    if real(op, "dropout_p", dropout_p) != 0:
         raise ValueError(f"{op}: dropout_p must be 0, but is {dropout_p!r}; drop values instead")
     scores = q @ k.transpose(-2, -1) * (1 / sqrt(q.shape[-1]))
     if flag(op, "is_causal", is_causal):
@@ -96,8 +96,7 @@ def interpolate(
         factors = (None, None)
     size = checks.pair(op, "size", size, 1)
     align_corners = flag(op, "align_corners", align_corners)
-    if mode not in ("nearest", "bilinear"):
-        raise ValueError(f"{op}: mode must be 'nearest' or 'bilinear', but is {mode!r}")
+    choice(op, "mode", mode, "nearest", "bilinear")
     if 0 in old:
         raise ValueError(f"{op}: x {x.shape} has no pixels")
     for axis, n, count, factor in zip((1, 2), old, size, factors, strict=True):

@@ -75,7 +75,7 @@ def argmin(x, axis: int | None = None, keepdims: bool = False) -> Tensor:
 
 
 def _place(name: str, x, axis, keepdims: bool) -> Tensor:
-    x = as_tensor(x)
+    x, keepdims = as_tensor(x), flag(name, "keepdims", keepdims)
     if axis is not None and x.ndim:
         axis = named.axis(name, axis, x.ndim)
     if (x.size if axis is None else x.shape[axis] if x.ndim else 1) == 0:
@@ -141,9 +141,9 @@ def norm(x, p: float = 2, axis=None, keepdims: bool = False) -> Tensor:
     At 0, where the 2-norm has a kink, the gradient is 0.
     """
     x = operators.floating(as_tensor(x))
-    if p == "fro":
+    if isinstance(p, str) and p == "fro":
         p = 2
-    if p in (inf, -inf):
+    if isinstance(p, float) and p in (inf, -inf):
         size = x.abs()
         return size.max(axis, keepdims) if p > 0 else amin(size, axis, keepdims)
     p = real("norm", "p", p)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minires import axes, backend, numpy_calls, operators
+from minires.arguments import data_type, flag
 from minires.function import Function, hooked, leaf_gradients
 from minires.hints import Missing
 from minires.hooks import Hook
@@ -69,14 +70,16 @@ class Tensor:
     ):
         self.data = operators.as_data(data)
         if dtype is not None:
-            self.data = backend.converted(self.data, np.dtype(dtype))
+            self.data = backend.converted(self.data, data_type("Tensor", dtype))
+        if requires_grad is not False:
+            requires_grad = flag("Tensor", "requires_grad", requires_grad)
         if requires_grad and not operators.is_floating(self.data.dtype):
             raise TypeError(
                 f"only a floating tensor can require a gradient, but this one is "
                 f"{self.data.dtype}: a small change of an integer has no meaning (labels and "
                 f"indices need no gradient)"
             )
-        self.requires_grad = bool(requires_grad) or grad_fn is not None
+        self.requires_grad = requires_grad or grad_fn is not None
         self.grad: Any = None
         self.grad_fn = grad_fn
 

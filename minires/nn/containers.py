@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from minires.arguments import integer
+from minires.arguments import integer, members
 from minires.nn.module import Module, Parameter
 
 
@@ -14,7 +14,7 @@ class _Numbered(Module):
     advice = "write nn.ReLU() for F.relu, and Sequential(*modules) for a list"
 
     def _fill(self, parts: Iterable) -> None:
-        parts = list(parts)
+        parts = members(type(self).__name__, "parts", parts)
         for i, part in enumerate(parts):
             self._check(i, part)
         for name in list(self._names()):
@@ -129,7 +129,8 @@ class ParameterList(_Numbered):
 
     def __init__(self, parameters: Iterable = ()):
         super().__init__()
-        self._fill(p if isinstance(p, Parameter) else Parameter(p) for p in parameters)
+        given = members("ParameterList", "parameters", parameters)
+        self._fill(p if isinstance(p, Parameter) else Parameter(p) for p in given)
 
     def _of(self, parts: list) -> Module:
         return ParameterList(parts)
@@ -140,11 +141,16 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | None = None):
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
     def update(self, modules: Mapping[str, Module]) -> None:
         """Add modules, or replace those of the same name."""
-        for name, module in dict(modules).items():
+        if not isinstance(modules, Mapping):
+            raise TypeError(
+                f"ModuleDict: modules must come by name, in a dict, not in a "
+                f"{type(modules).__name__}"
+            )
+        for name, module in modules.items():
             self[name] = module
 
     def __getitem__(self, name: str) -> Module:

@@ -12,7 +12,9 @@ from inspect import signature
 
 import numpy as np
 
+from minires import checks
 from minires import functional as F
+from minires.arguments import integer, real
 from minires.names import ALIASES
 from minires.nn.module import Module, Parameter
 from minires.tensor import Tensor
@@ -171,7 +173,8 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+        count = integer("PReLU", "num_parameters", num_parameters, least=1, most=checks.LONGEST)
+        self.weight = Parameter(np.full(count, real("PReLU", "init", init), np.float32))
 
     def forward(self, x) -> Tensor:
         return F.prelu(x, self.weight)

@@ -11,7 +11,7 @@ from math import prod, sqrt
 import numpy as np
 
 from minires import backend
-from minires.arguments import real
+from minires.arguments import choice, real
 from minires.hints import asked_in
 from minires.tensor import Tensor
 
@@ -40,12 +40,13 @@ def uniform(shape: tuple[int, ...], bound: float) -> np.ndarray:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Numbers evenly distributed between a and b."""
+    a, b = real("uniform_", "a", a), real("uniform_", "b", b)
     return _fill("uniform_", tensor, lambda shape: backend.generator().uniform(a, b, shape))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Numbers from N(mean, std^2)."""
-    real("normal_", "std", std, least=0)
+    mean, std = real("normal_", "mean", mean), real("normal_", "std", std, least=0)
     return _fill("normal_", tensor, lambda shape: backend.generator().normal(mean, std, shape))
 
 
@@ -53,8 +54,9 @@ def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> Tensor:
     """Numbers from N(mean, std^2), drawn again where they lie outside of a to b."""
-    real("trunc_normal_", "std", std, above=0)
-    if not a < b or mean + 5 * std < a or mean - 5 * std > b:
+    named = zip(("mean", "std", "a", "b"), (mean, std, a, b), strict=True)
+    mean, std, a, b = (real("trunc_normal_", name, value) for name, value in named)
+    if not a < b or std <= 0 or mean + 5 * std < a or mean - 5 * std > b:
         raise ValueError(f"trunc_normal_: N({mean}, {std}^2) has hardly a number from {a} to {b}")
 
     def draw(shape):
@@ -72,6 +74,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     Filters count as the matrix of all axes but the last by the last.
     """
     fan_in, _ = _fans("orthogonal_", tensor)
+    gain = real("orthogonal_", "gain", gain)
 
     def draw(shape):
         high, wide = max(fan_in, shape[-1]), min(fan_in, shape[-1])
@@ -100,6 +103,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Even, of variance 2 gain^2 / (fan_in + fan_out) (Glorot and Bengio 2010, equation 16)."""
+    gain = real("xavier_uniform_", "gain", gain, least=0)
     std = gain * sqrt(2 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -std * sqrt(3), std * sqrt(3))
 
@@ -132,32 +136,34 @@ GAINS = {"linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": sq
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which a nonlinearity wants its inputs' standard deviation enlarged."""
-    if nonlinearity == "leaky_relu":
+    if isinstance(nonlinearity, str) and nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else real("calculate_gain", "param", param)
         return sqrt(2 / (1 + slope**2))
-    if nonlinearity not in GAINS:
-        known = ", ".join([*GAINS, "leaky_relu"])
-        raise ValueError(f"calculate_gain: no nonlinearity {nonlinearity!r}; there are {known}")
+    choice("calculate_gain", "nonlinearity", nonlinearity, *GAINS, "leaky_relu")
     return GAINS[nonlinearity]
 
 
 def _kaiming(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', but is {mode!r}")
+    choice(name, "mode", mode, "fan_in", "fan_out")
     fan = _fans(name, tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / sqrt(fan)
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    _check(name, tensor)
     if tensor.ndim < 2 or tensor.size == 0:
         raise ValueError(f"{name}: a matrix or filters are needed, but this is {tensor.shape}")
     *window, inputs, outputs = tensor.shape
     return prod(window) * inputs, prod(window) * outputs
 
 
-def _fill(name: str, tensor: Tensor, draw: Callable) -> Tensor:
+def _check(name: str, tensor) -> None:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: a Parameter is needed, but this is a {type(tensor).__name__}")
+
+
+def _fill(name: str, tensor: Tensor, draw: Callable) -> Tensor:
+    _check(name, tensor)
     tensor.data[...] = backend.asarray(draw(tensor.shape), tensor.dtype)
     return tensor
 

@@ -10,7 +10,7 @@ from minires.arguments import flag, integer, real
 from minires.convolution import sides
 from minires.nn import init
 from minires.nn.module import Module, Parameter
-from minires.tensor import Tensor
+from minires.tensor import Tensor, as_tensor
 
 
 class Conv2d(Module):
@@ -35,8 +35,8 @@ class Conv2d(Module):
     ):
         super().__init__()
         kernel = checks.pair("Conv2d", "kernel_size", kernel_size, least=1)
-        in_channels = integer("Conv2d", "in_channels", in_channels, least=1)
-        out_channels = integer("Conv2d", "out_channels", out_channels, least=1)
+        in_channels = integer("Conv2d", "in_channels", in_channels, least=1, most=checks.LONGEST)
+        out_channels = integer("Conv2d", "out_channels", out_channels, least=1, most=checks.LONGEST)
         groups = _groups("Conv2d", groups, in_channels, out_channels)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         strides = checks.pair("Conv2d", "stride", stride, least=1)
@@ -84,8 +84,8 @@ class ConvTranspose2d(Module):
         super().__init__()
         name = "ConvTranspose2d"
         kernel = checks.pair(name, "kernel_size", kernel_size, least=1)
-        in_channels = integer(name, "in_channels", in_channels, least=1)
-        out_channels = integer(name, "out_channels", out_channels, least=1)
+        in_channels = integer(name, "in_channels", in_channels, least=1, most=checks.LONGEST)
+        out_channels = integer(name, "out_channels", out_channels, least=1, most=checks.LONGEST)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.output_padding = output_padding
         self.groups = _groups(name, groups, in_channels, out_channels)
@@ -128,8 +128,8 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()
-        in_features = integer("Linear", "in_features", in_features, least=0)
-        out_features = integer("Linear", "out_features", out_features, least=0)
+        in_features = integer("Linear", "in_features", in_features, least=0, most=checks.LONGEST)
+        out_features = integer("Linear", "out_features", out_features, least=0, most=checks.LONGEST)
         bias = flag("Linear", "bias", bias)
         bound = 1 / sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(init.uniform((in_features, out_features), bound))
@@ -151,8 +151,8 @@ class Embedding(Module):
     def __init__(self, num_embeddings: int, embedding_dim: int):
         super().__init__()
         shape = (
-            integer("Embedding", "num_embeddings", num_embeddings, least=1),
-            integer("Embedding", "embedding_dim", embedding_dim, least=1),
+            integer("Embedding", "num_embeddings", num_embeddings, least=1, most=checks.LONGEST),
+            integer("Embedding", "embedding_dim", embedding_dim, least=1, most=checks.LONGEST),
         )
         self.weight = Parameter(init.normal(shape, 1.0))
 
@@ -193,7 +193,9 @@ class ZeroPadShortcut(Module):
     def __init__(self, stride: int, channels: int):
         super().__init__()
         self.stride = integer("ZeroPadShortcut", "stride", stride, least=1)
-        self.channels = integer("ZeroPadShortcut", "channels", channels, least=1)
+        self.channels = integer(
+            "ZeroPadShortcut", "channels", channels, least=1, most=checks.LONGEST
+        )
 
     def forward(self, x) -> Tensor:
         return F.shortcut(x, self.stride, self.channels)
@@ -211,7 +213,7 @@ class Flatten(Module):
         self.end_dim = integer("Flatten", "end_dim", end_dim)
 
     def forward(self, x) -> Tensor:
-        return x.flatten(self.start_dim, self.end_dim)
+        return as_tensor(x).flatten(self.start_dim, self.end_dim)
 
 
 class Unflatten(Module):
@@ -222,4 +224,4 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x) -> Tensor:
-        return x.unflatten(self.dim, self.unflattened_size)
+        return as_tensor(x).unflatten(self.dim, self.unflattened_size)

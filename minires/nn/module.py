@@ -1,7 +1,7 @@
 """Module: a part of a network that owns parameters, buffers and other modules."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from reprlib import recursive_repr
 
@@ -103,6 +103,8 @@ class Module:
 
     def register_buffer(self, name: str, array) -> None:
         """Keep `array` as attribute `name` and in the state dict."""
+        if not isinstance(name, str):
+            raise TypeError(f"register_buffer: name must be a text, but is {name!r:.60}")
         if isinstance(array, Tensor):
             array = array.data
         if not backend.is_array(array):
@@ -146,13 +148,15 @@ class Module:
 
     def get_submodule(self, name: str) -> "Module":
         """The part of this dotted name, such as "layer1.0"; itself for ""."""
-        found = dict(self.named_modules()).get(name)
+        found = dict(self.named_modules()).get(name) if isinstance(name, str) else None
         if found is None:
             raise AttributeError(f"{type(self).__name__} has no part named {name!r}")
         return found
 
     def apply(self, function: Callable) -> "Module":
         """Call `function` with every part and then with itself, for example to initialise them."""
+        if not callable(function):
+            raise TypeError(f"apply: a function is needed, not a {type(function).__name__}")
         for module in list(self.modules())[::-1]:
             function(module)
         return self
@@ -174,7 +178,7 @@ class Module:
 
         Without `recurse` only the module's own.
         """
-        seen = set()
+        recurse, seen = flag("parameters", "recurse", recurse), set()
         for prefix, module in self.named_modules() if recurse else [("", self)]:
             for name, value in vars(module).items():
                 if isinstance(value, Parameter) and id(value) not in seen:
@@ -219,6 +223,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; without `set_to_none` they become zeros."""
+        set_to_none = flag("zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
             keep = parameter.grad is not None and not set_to_none
             parameter.grad = 0 * parameter.grad if keep else None
@@ -281,6 +286,10 @@ class Module:
         ValueError
             If a shape differs. Nothing has been loaded in either case.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"load_state_dict: a state is arrays by name, not a {type(state).__name__}"
+            )
         own = {name: parameter.data for name, parameter in self.named_parameters()}
         own.update(self.named_buffers())
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())

@@ -33,7 +33,7 @@ class BatchNorm2d(Module):
     ):
         super().__init__()
         name = type(self).__name__
-        channels = integer(name, "channels", channels, least=0)
+        channels = integer(name, "channels", channels, least=0, most=checks.LONGEST)
         self.eps = real(name, "eps", eps, least=0)
         self.momentum = momentum
         if momentum is None:
@@ -134,7 +134,9 @@ class GroupNorm(Module):
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
         super().__init__()
         self.num_groups = integer("GroupNorm", "num_groups", num_groups, least=1)
-        self.num_channels = integer("GroupNorm", "num_channels", num_channels, least=1)
+        self.num_channels = integer(
+            "GroupNorm", "num_channels", num_channels, least=1, most=checks.LONGEST
+        )
         if self.num_channels % self.num_groups:
             raise ValueError(
                 f"GroupNorm: num_groups must divide num_channels, but {num_groups} does not "
@@ -157,7 +159,9 @@ class InstanceNorm2d(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False):
         super().__init__()
-        channels = integer("InstanceNorm2d", "num_features", num_features, least=1)
+        channels = integer(
+            "InstanceNorm2d", "num_features", num_features, least=1, most=checks.LONGEST
+        )
         self.eps = real("InstanceNorm2d", "eps", eps, least=0)
         affine = flag("InstanceNorm2d", "affine", affine)
         self.weight = Parameter(np.ones(channels, np.float32)) if affine else None

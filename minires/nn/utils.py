@@ -6,7 +6,7 @@ from math import inf, sqrt
 import numpy as np
 
 from minires import backend
-from minires.arguments import real
+from minires.arguments import members, real
 from minires.cuda import graph
 from minires.hints import asked_in
 from minires.nn.module import Module, Parameter
@@ -18,7 +18,7 @@ def listed(name: str, params: Module | Iterable[Parameter]) -> list[Parameter]:
     """Parameters as a list; `name` says in an error who was given something else."""
     if isinstance(params, Tensor):
         raise TypeError(f"{name}: params must be a Module or a list of Parameters, not one Tensor")
-    params = params.parameters() if isinstance(params, Module) else list(params)
+    params = params.parameters() if isinstance(params, Module) else members(name, "params", params)
     for place, parameter in enumerate(params):
         if not isinstance(parameter, Tensor):
             raise TypeError(
@@ -36,7 +36,7 @@ def clip_grad_norm(params: Module | Iterable[Parameter], max_norm: float) -> flo
         The norm before clipping.
     """
     graph.refuse("clip_grad_norm, which reads the norm on the host")
-    if max_norm != inf:
+    if not (isinstance(max_norm, float) and max_norm == inf):
         max_norm = real("clip_grad_norm", "max_norm", max_norm, least=0)
     params = listed("clip_grad_norm", params)
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
@@ -53,14 +53,15 @@ clip_grad_norm_ = clip_grad_norm
 def clip_grad_value_(parameters: Iterable[Parameter], clip_value: float) -> None:
     """Cut every element of the gradients off at -clip_value and clip_value."""
     bound = real("clip_grad_value_", "clip_value", clip_value, least=0)
-    for parameter in parameters:
+    for parameter in listed("clip_grad_value_", parameters):
         if parameter.grad is not None:
             parameter.grad = backend.xp().clip(parameter.grad, -bound, bound)
 
 
 def parameters_to_vector(parameters: Iterable[Parameter]) -> Tensor:
     """All parameters in one vector, through which the gradient flows."""
-    return cat([parameter.reshape(-1) for parameter in parameters])
+    listed_ones = listed("parameters_to_vector", parameters)
+    return cat([parameter.reshape(-1) for parameter in listed_ones])
 
 
 def vector_to_parameters(vector, parameters: Iterable[Parameter]) -> None:
@@ -71,7 +72,7 @@ def vector_to_parameters(vector, parameters: Iterable[Parameter]) -> None:
     ValueError
         If there are more or fewer numbers than the parameters have; then nothing is changed.
     """
-    parameters, data = list(parameters), as_tensor(vector).data
+    parameters, data = listed("vector_to_parameters", parameters), as_tensor(vector).data
     total = sum(parameter.size for parameter in parameters)
     if data.shape != (total,):
         raise ValueError(

@@ -13,10 +13,19 @@ same: `sgd.lr = schedule(iteration)`.
 from collections.abc import Callable, Iterable, Sequence
 from math import cos, inf, pi
 
-from minires.arguments import integer, real
+from minires.arguments import choice, integer, real
 from minires.hints import asked_in
 from minires.optim.optimizer import Optimizer
 from minires.optim.schedules import one_cycle, step_decay
+from minires.tensor import Tensor
+
+
+def _optimizer(where: str, optimizer) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"{where}: the first argument is an optimizer, but this is a {type(optimizer).__name__}"
+        )
+    return optimizer
 
 
 class LRScheduler:
@@ -31,12 +40,7 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer: Optimizer):
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"{type(self).__name__}: the first argument is an optimizer, but this is a "
-                f"{type(optimizer).__name__}"
-            )
-        self.optimizer = optimizer
+        self.optimizer = _optimizer(type(self).__name__, optimizer)
         self.base_lrs = [float(group["lr"]) for group in optimizer.groups]
         self.last_epoch = 0
         self._set()
@@ -77,7 +81,7 @@ class LambdaLR(LRScheduler):
     """The base rate times `lr_lambda(epoch)`; a list has one function for each group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable | Sequence[Callable]):
-        groups = len(optimizer.groups)
+        groups = len(_optimizer("LambdaLR", optimizer).groups)
         many = list(lr_lambda) if isinstance(lr_lambda, Sequence) else [lr_lambda] * groups
         if len(many) != groups or not all(map(callable, many)):
             raise ValueError(f"LambdaLR: lr_lambda must be a function, or one for each of {groups}")
@@ -204,9 +208,8 @@ class ReduceLROnPlateau:
         min_lr: float = 0.0,
     ):
         where = type(self).__name__
-        if mode not in ("min", "max"):
-            raise ValueError(f"{where}: mode must be 'min' or 'max', but is {mode!r}")
-        self.optimizer, self.mode = optimizer, mode
+        self.optimizer = _optimizer(where, optimizer)
+        self.mode = choice(where, "mode", mode, "min", "max")
         self.factor = real(where, "factor", factor, least=0, below=1)
         self.patience = integer(where, "patience", patience, least=0)
         self.threshold = real(where, "threshold", threshold, least=0)
@@ -215,7 +218,8 @@ class ReduceLROnPlateau:
 
     def step(self, metric: float) -> None:
         """Look at the measure of one more epoch."""
-        value = real(type(self).__name__, "metric", float(metric))
+        metric = metric.item() if isinstance(metric, Tensor) else metric
+        value = real(type(self).__name__, "metric", metric)
         value = value if self.mode == "min" else -value
         margin = 0.0 if self.best == inf else self.threshold * abs(self.best)
         if value < self.best - margin:

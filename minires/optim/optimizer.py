@@ -10,7 +10,8 @@ from math import inf
 import numpy as np
 
 from minires import backend, states
-from minires.arguments import real
+from minires.arguments import flag, members, real
+from minires.function import describe
 from minires.hints import Missing
 from minires.nn import Module, Parameter
 from minires.nn.utils import listed
@@ -111,6 +112,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients; without `set_to_none` they become zeros."""
+        set_to_none = flag("zero_grad", "set_to_none", set_to_none)
         for parameter in self.params:
             keep = parameter.grad is not None and not set_to_none
             parameter.grad = 0 * parameter.grad if keep else None
@@ -120,6 +122,14 @@ class Optimizer:
 
         `scaling` is the `state` of a `minires.amp.GradScaler` that has seen the gradients.
         """
+        if scaling is not None and (getattr(scaling, "shape", 0), backend.is_array(scaling)) != (
+            (4,),
+            True,
+        ):
+            raise TypeError(
+                f"{self._name}.step: scaling is the state of a GradScaler, not "
+                f"{describe(scaling)}; opt.step() takes nothing else"
+            )
         update, states = backend.kernel(self.kernel).update, iter(self.states)
         together: dict = {}  # by learning rate: one call for all groups that share it
         for group in self.groups:
@@ -161,6 +171,10 @@ class Optimizer:
         ValueError
             If a shape differs. Nothing has been loaded in either case.
         """
+        if not isinstance(arrays, Mapping):
+            raise TypeError(
+                f"{self._name}: a state is arrays by name, not a {type(arrays).__name__}"
+            )
         own = self._named_states()
         missing, unknown = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
         if missing or unknown:
@@ -205,7 +219,7 @@ class Optimizer:
     def _grouped(self, params: Params) -> list[dict]:
         if isinstance(params, Module | Tensor):
             return [{"params": params}]
-        items = list(params)
+        items = members(self._name, "params", params)
         groups = [item for item in items if isinstance(item, dict)]
         return groups if groups and len(groups) == len(items) else [{"params": items}]
 

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from math import cos, pi
 
-from minires.arguments import integer, real
+from minires.arguments import integer, members, real
 
 Schedule = Callable[[float], float]
 """A learning-rate schedule: iteration (0, 1, ...) -> learning rate.
@@ -27,7 +27,8 @@ def step_decay(lr: float, milestones: Iterable[float], gamma: float = 0.1) -> Sc
     The paper: 0.1, divided by 10 at 32,000 and 48,000 iterations (He et al. 2015, section 4.2).
     """
     lr, gamma = (real("step_decay", name, n, least=0) for name, n in (("lr", lr), ("gamma", gamma)))
-    stones = sorted(real("step_decay", "a milestone", stone, least=0) for stone in milestones)
+    given = members("step_decay", "milestones", milestones)
+    stones = sorted(real("step_decay", "a milestone", stone, least=0) for stone in given)
     return lambda iteration: lr * gamma ** bisect_right(stones, iteration)
 
 

@@ -4,9 +4,8 @@ import re
 import warnings
 
 import pytest
-from habits import INSTEAD, WORK, names
 
-LINES = [line.strip() for line in WORK.replace("\n", ";").split(";") if line.strip()]
+from minires.benchmarks.reliability.habits import INSTEAD, LINES, names
 
 
 def run(line: str):

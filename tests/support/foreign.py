@@ -4,36 +4,17 @@ An adapter translates names and layouts. It calls minires' own operations and co
 they should.
 """
 
-import traceback
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
-import minires
-from minires import kernels
+from minires.benchmarks.reliability.verdicts import refused as refused
 
-OWN = tuple(str(Path(package.__file__).parent) for package in (minires, kernels))
 FAULTS = ("wrong", "inside")
 
 
 class NotTried(Exception):
     """The adapter knows no such operation here."""
-
-
-def refused(error: Exception) -> str:
-    """ "sentence" for an error that minires raises itself, or Python at its door; else "inside"."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1]
-    if isinstance(error, AttributeError | IndexError | KeyError | AssertionError | RecursionError):
-        spoken = last.line and ("raise" in last.line or "Missing" in type(error).__name__)
-        if not (spoken and last.filename.startswith(OWN)):
-            return "inside"
-    keyword = isinstance(error, TypeError) and "argument" in str(error)
-    if last.filename.startswith(OWN) and not keyword:
-        raised = (last.line or "").startswith("raise") or "_wrong(" in (last.line or "")
-        return "sentence" if raised else "inside"
-    return "sentence" if keyword else "inside"
 
 
 def agrees(ours, expected, rtol: float, atol: float) -> bool:

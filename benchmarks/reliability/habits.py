@@ -1,5 +1,7 @@
 """What somebody types who knows PyTorch: one-liners that work here, or name what to write instead.
 
+The tests run them all; `arguments` takes them as valid calls, whose arguments it spoils.
+
 `names()` makes the objects that they speak of: x (3,4), y (3,4) and v (4,) need a gradient; z is x
 without; `images` are (2,8,8,3), `labels` integers, `model`, `opt` and `loss` what they always are.
 """
@@ -152,6 +154,8 @@ np.add(x, y); nn.init.trunc_normal_(model[4].weight, std=0.02)
 nn.init.orthogonal_(model[4].weight); opt.param_groups[0]["params"]; x.flip(dims=[0, 1])
 """
 """Lines that work as they are; parted by semicolons."""
+
+LINES = [line.strip() for line in WORK.replace("\n", ";").split(";") if line.strip()]
 
 INSTEAD = {
     "x.cuda()": "minires.use('cupy')",

@@ -274,7 +274,8 @@ def expand_as(x: Tensor, other: Tensor) -> Tensor:
 
 def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta x + alpha (a @ b)."""
-    return beta * x + alpha * (a @ b)
+    beta, alpha = real("addmm", "beta", beta), real("addmm", "alpha", alpha)
+    return beta * x + alpha * (as_tensor(a) @ as_tensor(b))
 
 
 OWN = (permute, tolist, astype, type_as, clone, requires_grad_, contiguous, t, numel, dim)

@@ -95,7 +95,6 @@ def work(
             found.counts[outcome] += 1
             if outcome == "fault":
                 found.faults.append(f"{reader.name}, seed {seed}, file {i}: {why}"[:400])
-            path.write_bytes(content)
     signal.signal(signal.SIGALRM, before)
     found.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return found

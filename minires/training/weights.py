@@ -64,7 +64,7 @@ def read_arrays(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         header, data = _split(content)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error})") from None
-    metadata = header.get("__metadata__", {})
+    metadata = header.get("__metadata__") or {}
     checksum = metadata.pop(CHECKSUM, None)
     if checksum is not None and checksum != _checksum(header, data):
         raise WeightsError(

@@ -5,11 +5,12 @@ from types import ModuleType
 
 import numpy as np
 
-from minires import cuda
+from minires import cuda, kernels
 from minires.arguments import integer
 from minires.backends import BACKENDS, able_to, get
 from minires.backends import Backend as Backend
 from minires.backends import register as register
+from minires.backends import unregister as unregister
 from minires.cuda import graph
 from minires.cuda.graph import converted as converted
 from minires.cuda.graph import copied as copied
@@ -113,19 +114,21 @@ def is_half(dtype) -> bool:
 def kernel(op: str, name: str | None = None) -> ModuleType:
     """The module that computes operation `op` on the backend `name`, by default the current one.
 
+    Inside `kernels.replaced(op, ...)` it is what replaces it, on every backend.
+
     Raises
     ------
     minires.cuda.graph.GraphError
         While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
     """
-    entry = get(name or current())
-    if graph.capturing() and not (entry.graphs and entry.has_kernel(op)):
+    entry, own = get(name or current()), kernels.replacement(op)
+    if graph.capturing() and (own is not None or not (entry.graphs and entry.has_kernel(op))):
         able = " or ".join(able_to("graphs"))
         raise graph.GraphError(
             f"operation {op!r} has no CUDA C++ kernel on backend {entry.name}, and what array code "
             f"computes would not be part of the graph; graphs are of backend {able}"
         )
-    return entry.kernel(op)
+    return entry.kernel(op) if own is None else own
 
 
 def xp() -> ModuleType:

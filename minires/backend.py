@@ -1,5 +1,7 @@
 """Which arrays, which kernels: the current backend, picked by name from the table of `backends`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
@@ -191,3 +193,14 @@ def generator() -> np.random.Generator:
         own = np.random.default_rng(0)
         _generator.set(own)
     return own
+
+
+@contextmanager
+def own_generator(value: int) -> Iterator[None]:
+    """Inside, this thread's random numbers begin at seed `value`; then they go on as before."""
+    before = _generator.get()
+    seed(value)
+    try:
+        yield
+    finally:
+        _generator.set(before)

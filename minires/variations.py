@@ -36,7 +36,7 @@ def check(fn: Callable, shapes: Sequence, how: Tolerances, draw: Callable | None
     rows = []
     with backend.own_generator(how.seed):
         for case in cases:
-            for what, varied in [("", case), *_derived(case)]:
+            for what, varied in [("", case), *derived(case)]:
                 modes = ("training", "evaluation") if isinstance(fn, nn.Module) else ("",)
                 for mode in modes:
                     words = ", ".join(filter(None, [_words(varied), what, mode]))
@@ -274,7 +274,7 @@ def _agree(problem: Problem, leaves: list, expected: list, when: str) -> None:
             )
 
 
-def _derived(case: list) -> list[tuple[str, list]]:
+def derived(case: list) -> list[tuple[str, list]]:
     """The case with a batch of one, and with odd sizes between batch and channels."""
     first, found = case[0], []
     if len(first) > 1 and first[0] > 1:

@@ -46,6 +46,7 @@ FLOORS = (
     "minires.differences",
     "minires.variations",
     "minires.gradcheck",
+    "minires.testing",
     "minires.optim",
     "minires.amp",
     "minires.recompute",

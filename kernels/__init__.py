@@ -37,8 +37,11 @@ from types import ModuleType
 from minires.kernels import own
 from minires.kernels.own import AddedFolder as AddedFolder
 from minires.kernels.own import KernelFileError as KernelFileError
+from minires.kernels.replacing import PARTS as PARTS
 from minires.kernels.replacing import is_bypassing as is_bypassing
 from minires.kernels.replacing import is_replaced as is_replaced
+from minires.kernels.replacing import looked_at as looked_at
+from minires.kernels.replacing import refuse as refuse
 from minires.kernels.replacing import replaced as replaced
 from minires.kernels.replacing import replacement as replacement
 
@@ -141,7 +144,7 @@ def remove_folder(path: str | Path) -> None:
     _look_again()
 
 
-_CACHES = (has_own, load)
+_CACHES = (has_own, load, looked_at)
 
 
 def _look_again() -> None:

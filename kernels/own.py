@@ -157,6 +157,7 @@ def check(kernel: Any, place: str, wanted: tuple[str, ...] = ("forward", "backwa
         except TypeError as error:
             raise KernelFileError(
                 f"{place}: backward cannot be called as {SIGNATURES['backward']}: {error}"
+                + "; this is a class: give an object of it" * isinstance(kernel, type)
             ) from None
         except ValueError:  # compiled code has no signature to look at
             pass

@@ -10,9 +10,10 @@ parts one by one, and a fused operation called by name is refused.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -41,6 +42,10 @@ class Entry:
         else:
             every = any(p.kind is p.VAR_KEYWORD for p in parameters)
             self.names = None if every else {p.name for p in parameters}
+
+    def new(self) -> Any:
+        """A kernel for one call, looked at if it can be differentiated."""
+        return Call(self) if hasattr(self.reference, "backward") else self.kernel
 
     def options(self, given: dict) -> dict:
         """The options that forward gets: those that are off it need not name."""
@@ -76,7 +81,7 @@ def replaced(op: str, by: Any) -> Iterator[None]:
     """
     if own.find(op, "reference") is None:
         raise LookupError(f"replaced: kernels/ has no operation {op!r}")
-    reference = own.imported(f"{own.PACKAGE}.{op}.reference", Path(), ())
+    reference = _reference(op)
     wanted = tuple(name for name in own.SIGNATURES if hasattr(reference, name))
     if isinstance(by, str | Path):
         kernel = own.load_file(by, wanted)
@@ -90,6 +95,17 @@ def replaced(op: str, by: Any) -> Iterator[None]:
         yield
     finally:
         _replaced.reset(token)
+
+
+@cache
+def looked_at(op: str, module: Any) -> Callable[[], Any]:
+    """Makes a kernel of `op` from a module of somebody's backend, whose results are looked at."""
+    entry = Entry(op, module, str(module.__file__), _reference(op))
+    return entry.new
+
+
+def _reference(op: str) -> Any:
+    return own.imported(f"{own.PACKAGE}.{op}.reference", Path(), ())
 
 
 def is_replaced(*ops: str) -> bool:
@@ -115,14 +131,18 @@ def replacement(op: str) -> Any:
     if not entries:
         return None
     if (entry := entries.get(op)) is not None:
-        return Call(entry) if hasattr(entry.reference, "backward") else entry.kernel
+        return entry.new()
     if is_bypassing(op):
-        part = entries[next(part for part in PARTS[op] if part in entries)]
-        raise ValueError(
-            f"{op} computes {part.op} by itself, so {part.op} of {part.place} would not be used; "
-            f"inside replaced({part.op!r}, ...) call its parts {', '.join(PARTS[op])} one by one"
-        )
+        refuse(op, next(part for part in PARTS[op] if part in entries))
     return None
+
+
+def refuse(op: str, part: str) -> None:
+    """Raise a ValueError: the fused operation `op` would go around somebody's `part`."""
+    raise ValueError(
+        f"{op} computes {part} by itself, so your {part} would not be used; call its parts "
+        f"{', '.join(PARTS[op])} one by one"
+    )
 
 
 class Call:

@@ -124,13 +124,28 @@ def kernel(op: str, name: str | None = None) -> ModuleType:
         While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
     """
     entry, own = get(name or current()), kernels.replacement(op)
-    if graph.capturing() and (own is not None or not (entry.graphs and entry.has_kernel(op))):
+    if graph.capturing() and own is not None:
+        raise graph.GraphError(
+            f"operation {op!r} is replaced, and what its replacement computes would not be part of "
+            f"the graph; train with --no-graph"
+        )
+    if graph.capturing() and not (entry.graphs and entry.has_kernel(op)):
         able = " or ".join(able_to("graphs"))
         raise graph.GraphError(
             f"operation {op!r} has no CUDA C++ kernel on backend {entry.name}, and what array code "
             f"computes would not be part of the graph; graphs are of backend {able}"
         )
     return entry.kernel(op) if own is None else own
+
+
+def is_own(*ops: str) -> bool:
+    """Whether one of these operations is replaced here, or the backend's own from outside."""
+    return kernels.is_replaced(*ops) or get(current()).owns(*ops)
+
+
+def is_bypassing(op: str) -> bool:
+    """Whether the fused operation `op` would go around an operation that `is_own`."""
+    return kernels.is_bypassing(op) or get(current()).is_bypassing(op)
 
 
 def xp() -> ModuleType:

@@ -100,9 +100,22 @@ class Backend:
         """The module that computes operation `op`; a LookupError if there is no such operation."""
         if self.check is not None:
             self.check()
-        if self.like and not self.has_kernel(op):
-            return get(self.like).kernel(op)
-        return kernels.load(op, self.kernel_file, self.package)
+        if not self.like:
+            return kernels.load(op, self.kernel_file, self.package)
+        if self.has_kernel(op):
+            module = kernels.load(op, self.kernel_file, self.package)
+            return kernels.looked_at(op, module)()
+        if self.is_bypassing(op):
+            kernels.refuse(op, next(part for part in kernels.PARTS[op] if self.owns(part)))
+        return get(self.like).kernel(op)
+
+    def owns(self, *ops: str) -> bool:
+        """Whether it is from outside and has a file for one of these, which then must be used."""
+        return bool(self.like) and any(map(self.has_kernel, ops))
+
+    def is_bypassing(self, op: str) -> bool:
+        """Whether the fused operation `op` would go around a file that it has for a part."""
+        return self.owns(*kernels.PARTS.get(op, ())) and not self.has_kernel(op)
 
 
 def _check_threads() -> None:

@@ -82,11 +82,11 @@ def check_operation(
     fn = _callable(operation, options or {})
     cases = _cases(name, fn, shapes, definition, draw)
     for where in chosen:
-        with backend.use(where), _named(f"{name} on backend {where}"):
+        with backend.use(where), named(f"{name} on backend {where}"):
             variations.check(fn, shapes, Tolerances(), draw)
             for case, is_derived in cases:
                 if not is_derived or _is_taken(case):
-                    with _named(f"{name} on backend {where} at {case}"):
+                    with named(f"{name} on backend {where} at {case}"):
                         _check_case(case, where)
 
 
@@ -295,7 +295,7 @@ def _drawn(shapes: list, draw: Callable | None, rng: np.random.Generator) -> lis
 
 
 @contextmanager
-def _named(place: str) -> Iterator[None]:
+def named(place: str) -> Iterator[None]:
     """Errors become AssertionErrors that begin with the place."""
     try:
         yield

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import ceil, sqrt
 
-from minires import backend, kernels, nn
+from minires import backend, nn
 from minires import functional as F
 from minires.models import fusing
 from minires.recompute import recomputed
@@ -151,9 +151,9 @@ def conv_norm_relu(conv: nn.Conv2d, bn: nn.BatchNorm2d, x, fused: bool | None = 
 def _is_fused(asked: bool | None, op: str, x) -> bool:
     """What was asked for; else where there is a kernel for it, or nothing else for half storage.
 
-    Never where it would go around an operation that `kernels.replaced` has replaced.
+    Never where it would go around an operation that somebody has replaced by another.
     """
-    if kernels.is_bypassing(op):
+    if backend.is_bypassing(op):
         return False
     if asked is not None:
         return asked

@@ -197,6 +197,16 @@ def test_a_mistake_that_is_none_of_them_is_not_named_as_one_of_them():
         gradcheck(square(lambda dy, x: x**3 * dy + dy), **SHAPES)
 
 
+def test_a_function_of_one_row_is_not_said_to_lack_a_sum():
+    first = made(
+        lambda x: np.concatenate([x[:1] ** 2, np.ones((2, 3))]),
+        lambda dy, x: (np.concatenate([x[:1] ** 3 * dy[:1], 0 * x[1:]]),),
+    )
+    with pytest.raises(GradcheckError, match="hint: ") as report:
+        gradcheck(first, shapes=(4, 3))
+    assert "broadcast not summed" not in str(report.value)
+
+
 def test_along_random_directions_factors_and_dy_are_still_named():
     for dx, message in (
         (lambda dy, x: -2 * x * dy, "the sign"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minires as mr
-from minires import Tensor, backend, backends, kernels
+from minires import Tensor, backend, backends, kernels, models
 from minires import functional as F
 from minires.cli import main
 from minires.function import Function
@@ -214,11 +214,37 @@ class TestBackends:
         write(folder, "relu/student.py", TWICE)
         entry = backend.register("student", folder=folder, like="numba")
         assert entry.kernel("conv2d").__name__ == "minires.kernels.conv2d.numba_cpu"
-        assert entry.kernel("relu").__name__ == "minires.kernels.relu.student"
+        assert entry.kernel("relu").entry.place == str(folder / "relu" / "student.py")
         assert entry.own_kernels() == ["relu"]
         with pytest.raises(ValueError, match="'second' stands on top of 'student'"):
             backend.register("second", kernel_file="student", like="student")
             backend.unregister("student")
+
+    @pytest.mark.parametrize("like", ["numpy", "numba"])
+    def test_a_network_goes_around_none_of_its_files(self, folder, like):
+        write(folder, "relu/student.py", TWICE)
+        backend.register("student", folder=folder, like=like)
+        block = models.blocks.BasicBlock(4, 4, 1, "A", fused=True)
+        x = Tensor(np.random.default_rng(0).standard_normal((2, 4, 4, 4)).astype(np.float32))
+        seen = []
+        with (
+            mr.use("student"),
+            mr.watch(lambda f, _, compute, *a: seen.append(f.op) or compute(*a)),
+        ):
+            block(x)
+            with pytest.raises(ValueError, match="conv_norm_relu computes relu by itself"):
+                Function("conv_norm_relu")
+        assert seen == ["conv2d", "batch_norm", "relu", "conv2d", "batch_norm", "add", "relu"]
+
+    def test_a_wrong_result_of_its_files_is_named(self, folder):
+        wrong = TWICE.replace("2 * x.clip(0)", "x[0]")
+        path = write(folder, "relu/student.py", wrong)
+        backend.register("student", folder=folder)
+        with (
+            mr.use("student"),
+            pytest.raises(ValueError, match=f"relu of {path}: forward returned"),
+        ):
+            F.relu(np.float32([1, 2]))
 
     def test_where_its_base_does_not_work_it_does_not_either(self, folder):
         write(folder, "relu/student.py", TWICE)

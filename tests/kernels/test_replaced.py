@@ -9,6 +9,7 @@ import pytest
 import minires as mr
 from minires import Tensor, kernels, models, nn
 from minires import functional as F
+from minires.cuda.graph import GraphError
 from minires.function import Function
 from minires.gradcheck import gradcheck
 from minires.kernels import KernelFileError, replaced
@@ -97,7 +98,7 @@ def test_each_part_of_a_fused_block_is_really_used(op, fused):
 def test_a_fused_operation_called_by_name_is_refused():
     fused = "conv_norm_relu"
     with replaced("conv2d", Counting("conv2d")):
-        with pytest.raises(ValueError, match=f"{fused} computes conv2d by itself.*would not be us"):
+        with pytest.raises(ValueError, match=f"{fused} computes conv2d by itself, so your conv2d"):
             Function(fused)
         with replaced(fused, kernels.load(fused, "reference")):
             Function(fused)
@@ -235,6 +236,7 @@ def test_what_cannot_replace_is_refused_in_a_sentence(tmp_path):
         ),
         "there is no file of Python code .*absent.py": ("relu", tmp_path / "absent.py"),
         "defines no update": ("sgd", relu()),
+        "'needs'; this is a class: give an object of it": ("batch_norm", PlainBatchNorm),
     }
     for message, (op, by) in cases.items():
         with pytest.raises((LookupError, KernelFileError), match=message):
@@ -244,3 +246,14 @@ def test_what_cannot_replace_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(KernelFileError, match="broken.py, line 3: SyntaxError"):
         with replaced("relu", tmp_path / "broken.py"):
             pass
+
+
+@pytest.mark.emulator
+def test_a_captured_step_says_that_it_cannot_hold_a_replacement():
+    from minires.cuda_graph import capture
+
+    if why := mr.backend.problem("emulator"):
+        pytest.skip(f"the emulator does not work here: {why}")
+    with mr.use("emulator"), replaced("relu", relu()):
+        with pytest.raises(GraphError, match="'relu' is replaced.*not be part of the graph"):
+            capture(F.relu, X)(X)

@@ -28,6 +28,7 @@ import numpy as np
 
 from minires import kernels
 from minires.cuda import host
+from minires.hints import asked_in
 
 INSTALL_FOR_GPU = "pip install -e '.[cuda12]' or '.[cuda13]' in the repository"
 
@@ -334,3 +335,6 @@ def get(name: str) -> Backend:
 def able_to(ability: str) -> list[str]:
     """The names of the backends with an ability: "tf32", "half_storage" or "graphs"."""
     return [name for name, backend in BACKENDS.items() if getattr(backend, ability)]
+
+
+__getattr__ = asked_in("backends")

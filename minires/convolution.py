@@ -49,11 +49,11 @@ def conv2d(x, w, stride=1, padding=0, *, dilation=1, groups: int = 1, bias=None)
     if w.shape[3] % groups:
         raise ValueError(f"conv2d: {w.shape[3]} output channels do not divide into {groups} groups")
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, w.shape, strict=False))
-    sides = _sides("conv2d", padding, reach, stride)
-    if all(first == last for first, last in sides):
-        padding = (sides[0][0], sides[1][0])
+    rows, columns = sides("conv2d", padding, reach, stride)
+    if rows[0] == rows[1] and columns[0] == columns[1]:
+        padding = (rows[0], columns[0])
     else:
-        x, padding = pad(x, (0, 0, *sides[1], *sides[0])), (0, 0)
+        x, padding = pad(x, (0, 0, *columns, *rows)), (0, 0)
     checks.fits("conv2d", x, reach, padding)
     if dilation == (1, 1) and groups == 1:
         y = Function("conv2d", stride=stride, padding=padding)(x, w)
@@ -119,7 +119,7 @@ def _checked(op: str, x, w, stride, dilation, groups) -> tuple:
     return x, w, stride, dilation, groups
 
 
-def _sides(op: str, padding, reach, stride) -> tuple:
+def sides(op: str, padding, reach, stride) -> tuple:
     """((top, bottom), (left, right)) of a padding in any form."""
     if padding == "valid":
         return (0, 0), (0, 0)
@@ -128,7 +128,9 @@ def _sides(op: str, padding, reach, stride) -> tuple:
             raise ValueError(f"{op}: padding 'same' needs stride 1, but stride is {stride}")
         return tuple(((n - 1) // 2, n // 2) for n in reach)
     if isinstance(padding, str):
-        raise ValueError(f"{op}: padding must be numbers, 'same' or 'valid', but is {padding!r}")
+        raise ValueError(
+            f"{op}: padding must be an integer, pairs, 'same' or 'valid', but is {padding!r}"
+        )
     if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
         if len(padding) == 2:
             return tuple(checks.pair(op, "padding", side, 0) for side in padding)

@@ -7,6 +7,7 @@ The remembered Functions form the graph; `leaf_gradients` walks it from the loss
 See docs/decisions/autodiff.md, "Functions hold Functions".
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minires import backend
@@ -61,6 +62,7 @@ class Function:
         self.inputs: tuple = ()  # (shape, dtype) of each
         self.fingerprints: list = []
         self.retained: Any = None  # a Tensor that keeps its gradient, see Tensor.retain_grad
+        self.hooks: tuple = ()  # see Tensor.register_hook
         self.called = self.freed = False
 
     def forward(self, *arrays):
@@ -178,6 +180,8 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
     handed_out = {id(dy)}  # arrays that someone else may hold too: a leaf must not own them
     for function in _outputs_first(output):
         dy = pending.pop(function)
+        for hook in function.hooks:
+            dy = hooked(hook, dy)
         if function.retained is not None:
             pending[function.retained] = backend.copied(dy)
         saved = function.saved
@@ -196,6 +200,20 @@ def leaf_gradients(output: Function, dy, retain_graph: bool = False) -> dict:
         if not retain_graph:
             function.free()
     return pending
+
+
+def hooked(hook: Callable, gradient):
+    """What a Tensor's hook makes of its gradient; the gradient itself if it returns None."""
+    changed = hook(gradient)
+    if changed is None:
+        return gradient
+    changed = changed.data if isinstance(changed, Function.Tensor) else changed
+    if getattr(changed, "shape", None) != gradient.shape or changed.dtype != gradient.dtype:
+        raise ValueError(
+            f"a hook must return None or an array of shape {gradient.shape} and dtype "
+            f"{gradient.dtype}, but returned {describe(changed)}"
+        )
+    return backend.copied(changed)
 
 
 def _is_fresh(gradient, saved: tuple) -> bool:

@@ -30,6 +30,7 @@ from minires.arguments import integer, real
 from minires.convolution import conv2d as conv2d
 from minires.convolution import conv_transpose2d as conv_transpose2d
 from minires.function import Function
+from minires.hints import asked_in
 from minires.kernels.arrays import output_size
 from minires.losses import binary_cross_entropy as binary_cross_entropy
 from minires.losses import (
@@ -52,6 +53,10 @@ from minires.pooling import avg_pool2d as avg_pool2d
 from minires.pooling import global_avg_pool2d as global_avg_pool2d
 from minires.pooling import max_pool2d as max_pool2d
 from minires.shaping import pad as pad
+from minires.similarity import cosine_similarity as cosine_similarity
+from minires.similarity import interpolate as interpolate
+from minires.similarity import normalize as normalize
+from minires.similarity import scaled_dot_product_attention as scaled_dot_product_attention
 from minires.statistics import log_softmax
 from minires.statistics import one_hot as one_hot
 from minires.statistics import softmax as softmax
@@ -361,3 +366,6 @@ def embedding(indices, weight) -> Tensor:
             f"{int(data.min())} to {int(data.max())}"
         )
     return weight[indices]
+
+
+__getattr__ = asked_in("functional")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 
-ALIASES = {"dim": "axis", "keepdim": "keepdims"}
+ALIASES = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
 
 
 def pytorch_names(function: Callable) -> Callable:

@@ -84,6 +84,49 @@ def called(function: Callable, args: tuple, named: dict, tensor: type) -> Any:
     return function(*_as_arrays(args, tensor), **_as_arrays(named, tensor))
 
 
+OPERATORS = {
+    "add": "__add__",
+    "subtract": "__sub__",
+    "multiply": "__mul__",
+    "divide": "__truediv__",
+    "power": "__pow__",
+    "floor_divide": "__floordiv__",
+    "remainder": "__mod__",
+    "matmul": "__matmul__",
+    "less": "__lt__",
+    "less_equal": "__le__",
+    "greater": "__gt__",
+    "greater_equal": "__ge__",
+    "equal": "__eq__",
+    "not_equal": "__ne__",
+    "bitwise_and": "__and__",
+    "bitwise_or": "__or__",
+    "bitwise_xor": "__xor__",
+}
+"""The function behind an array's operator -> that of a Tensor: `array * x` is one of Tensors."""
+
+
+def operated(function, method: str, args: tuple, named: dict, tensor: type) -> Any:
+    """The result of a NumPy function that works element by element, a "ufunc".
+
+    Operators between an array and a Tensor are those of Tensors, `array += x`, too. The others
+    refuse what requires a gradient, as in `called`.
+    """
+    name = function.__name__
+    if method == "__call__" and name in OPERATORS and named.keys() <= {"out"}:
+        first = args[0] if isinstance(args[0], tensor) else tensor(args[0])
+        return getattr(first, OPERATORS[name])(args[1])
+    if any(x.requires_grad for x in _tensors((args, list(named.values())), tensor)):
+        own = name.replace("arc", "a").replace("absolute", "abs")
+        own = {"fmax": "maximum", "fmin": "minimum"}.get(own, own)
+        write = f"write x.{own}({'y' * (len(args) > 1)}), or" if hasattr(tensor, own) else ""
+        raise TypeError(
+            f"np.{name} computes with arrays, so no gradient would flow through its result; "
+            f"{write or 'for its values'} call detach() first"
+        )
+    return getattr(function, method)(*_as_arrays(args, tensor), **_as_arrays(named, tensor))
+
+
 def _tensors(value, tensor: type) -> Iterator:
     if isinstance(value, tensor):
         yield value

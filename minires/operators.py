@@ -69,7 +69,7 @@ def cast(x, dtype):
 
 
 def binary(kind: str, a, b):
-    """a and b combined element by element, with broadcasting: add, sub, mul, div or pow."""
+    """a and b combined element by element, with broadcasting; kinds: `kernels/binary`."""
     a, b = operands(kind, a, b)
     if kind == "div" and not is_floating(a.dtype):
         a, b = floating(a), floating(b)
@@ -77,6 +77,8 @@ def binary(kind: str, a, b):
         raise ValueError(
             f"pow: an integer to a negative power is no integer; make the base ({a.dtype}) a float"
         )
+    if kind in ("floordiv", "mod") and b.dtype.kind in "iub" and not b.data.all():
+        raise ZeroDivisionError(f"{kind}: an integer cannot be divided by 0")
     compute = Function("add") if kind == "add" else Function("binary", kind=kind)
     return widened(compute, a, b)
 
@@ -101,7 +103,7 @@ def compare(kind: str, a, b):
 
 def unary(kind: str, x):
     """A function of every element of x, by its name in `kernels/unary`."""
-    if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round"):
+    if x.dtype.kind in "iub" and kind in ("floor", "ceil", "round", "trunc"):
         return x
     x = x if kind in ("neg", "abs", "sign") else floating(x)
     return widened(Function("unary", kind=kind), x)

@@ -144,12 +144,12 @@ class Recomputed(Function):
             if draws is not None:
                 draws.state = self.random
             for owner, name, value in attributes:
-                setattr(owner, name, value)
+                vars(owner)[name] = value
             with backend.use(self.backend), recording(True):
                 yield
         finally:
             for owner, name, value in before:
-                setattr(owner, name, value)
+                vars(owner)[name] = value
             if draws is not None:
                 draws.state = random_before
 

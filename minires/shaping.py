@@ -27,7 +27,7 @@ def cat(tensors: Sequence, axis: int = 0) -> Tensor:
     TypeError, ValueError
         If there is none, or shapes or dtypes do not fit.
     """
-    inputs = _tensors("cat", tensors)
+    inputs = tensors_of("cat", tensors)
     axis = named.axis("cat", axis, inputs[0].ndim)
     rest = [x.shape[:axis] + x.shape[axis + 1 :] for x in inputs]
     if any(x.ndim != inputs[0].ndim or r != rest[0] for x, r in zip(inputs, rest, strict=True)):
@@ -39,7 +39,7 @@ def cat(tensors: Sequence, axis: int = 0) -> Tensor:
 @pytorch_names
 def stack(tensors: Sequence, axis: int = 0) -> Tensor:
     """Tensors of one shape side by side, along a new axis."""
-    inputs = _tensors("stack", tensors)
+    inputs = tensors_of("stack", tensors)
     axis = named.axis("stack", axis, inputs[0].ndim + 1)
     if any(x.shape != inputs[0].shape for x in inputs):
         shapes = ", ".join(str(x.shape) for x in inputs)
@@ -47,7 +47,7 @@ def stack(tensors: Sequence, axis: int = 0) -> Tensor:
     return cat([unsqueeze(x, axis) for x in inputs], axis)
 
 
-def _tensors(name: str, tensors) -> list[Tensor]:
+def tensors_of(name: str, tensors) -> list[Tensor]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, list | tuple) or not tensors:
         raise TypeError(f"{name}: expected a list or tuple of tensors, but got {describe(tensors)}")
     inputs = [as_tensor(x) for x in tensors]
@@ -252,70 +252,6 @@ def take(x, index) -> Tensor:
     return as_tensor(x).reshape(-1)[as_tensor(index)]
 
 
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def einsum(equation: str, *operands) -> Tensor:
-    """Sums of products by named axes: `einsum("ij,jk->ik", a, b)` is a @ b.
-
-    Without "->" the output has the letters that stand once, in alphabetical order. "..." stands for
-    axes that are not named; they are broadcast.
-    """
-    given = (
-        operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    )
-    tensors = _tensors("einsum", list(given))
-    inputs, output = _letters(equation, [x.ndim for x in tensors])
-    lengths: dict[str, int] = {}
-    for names, x in zip(inputs, tensors, strict=True):
-        for letter, n in zip(names, x.shape, strict=True):
-            if lengths.setdefault(letter, n) not in (n, 1) and n != 1:
-                raise ValueError(
-                    f"einsum: {equation!r} calls axes of lengths {lengths[letter]} and {n} by one "
-                    f"letter (shapes {', '.join(str(t.shape) for t in tensors)})"
-                )
-            lengths[letter] = max(lengths[letter], n) if 0 not in (lengths[letter], n) else 0
-    whole = [
-        x if len(set(names)) < len(names) else expand(x, *(lengths[name] for name in names))
-        for names, x in zip(inputs, tensors, strict=True)
-    ]
-    whole = [w if w.shape != x.shape else x for w, x in zip(whole, tensors, strict=True)]
-    return Function("einsum", inputs=tuple(inputs), output=output)(*whole)
-
-
-def _letters(equation: str, ndims: list[int]) -> tuple[list[str], str]:
-    """The letters of every operand and of the output, with "..." spelled out."""
-    text = equation.replace(" ", "") if isinstance(equation, str) else ""
-    left, arrow, output = text.partition("->")
-    inputs = left.split(",")
-    names = [part.replace("...", "") for part in [*inputs, output]]
-    wrong = not all(c in LETTERS for c in "".join(names)) or len(inputs) != len(ndims)
-    wrong |= any(part.count("...") > 1 for part in [*inputs, output])
-    if wrong:
-        raise ValueError(
-            f"einsum: expected an equation such as 'ij,jk->ik' with {len(ndims)} operands, but got "
-            f"{equation!r}"
-        )
-    free = [letter for letter in LETTERS if letter not in text]
-    rest = [n - len(name) for n, name in zip(ndims, names, strict=False)]
-    if any(n < 0 or (n > 0 and "..." not in part) for n, part in zip(rest, inputs, strict=True)):
-        raise ValueError(
-            f"einsum: {equation!r} does not name the axes of operands with {ndims} axes"
-        )
-    most = max((n for n, part in zip(rest, inputs, strict=True) if "..." in part), default=0)
-    dots = "".join(free[:most])
-    spelled = [p.replace("...", dots[most - n :]) for n, p in zip(rest, inputs, strict=True)]
-    if arrow:
-        output = output.replace("...", dots)
-    else:
-        once = sorted(c for c in set(left) if c in LETTERS and left.count(c) == 1)
-        output = dots + "".join(once)
-    unknown = [c for c in output if c not in "".join(spelled) or output.count(c) > 1]
-    if unknown:
-        raise ValueError(f"einsum: the output of {equation!r} names {unknown[0]!r} wrongly")
-    return spelled, output
-
-
 def unflatten(x, axis: int, sizes: Sequence[int]) -> Tensor:
     """x with one axis made into several; one of their lengths may be -1."""
     x = as_tensor(x)
@@ -326,3 +262,42 @@ def unflatten(x, axis: int, sizes: Sequence[int]) -> Tensor:
     if prod(sizes) != x.shape[axis]:
         raise ValueError(f"unflatten: axis {axis} of {x.shape} does not have the sizes {sizes}")
     return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+
+
+@pytorch_names
+def unbind(x, axis: int = 0) -> tuple[Tensor, ...]:
+    """The parts of x along an axis, which they no longer have."""
+    x = as_tensor(x)
+    axis = named.axis("unbind", axis, x.ndim)
+    return tuple(x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis]))
+
+
+@pytorch_names
+def index_select(x, axis: int, index) -> Tensor:
+    """The parts of x at these places along an axis: integers (K,)."""
+    x, index = as_tensor(x), as_tensor(index)
+    axis = named.axis("index_select", axis, x.ndim)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise ValueError(
+            f"index_select: index must be integers (K,), but is {index.dtype} of {index.shape}"
+        )
+    return x[(slice(None),) * axis + (index,)]
+
+
+@pytorch_names
+def roll(x, shifts, axis=None) -> Tensor:
+    """Elements moved along axes by `shifts` places; what leaves at the end enters in front.
+
+    Without an axis x is moved as if it were flat.
+    """
+    x = as_tensor(x)
+    if axis is None:
+        return roll(x.flatten(), shifts, 0).reshape(x.shape)
+    axes = named.axes("roll", axis, x.ndim)
+    shifts = named.lengths("roll", shifts if isinstance(shifts, tuple | list) else (shifts,))
+    if len(shifts) != len(axes):
+        raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
+    for i, shift in zip(axes, shifts, strict=True):
+        places = (backend.xp().arange(x.shape[i]) - shift) % max(1, x.shape[i])
+        x = index_select(x, i, places)
+    return x

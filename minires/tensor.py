@@ -7,19 +7,28 @@
 array([2., 4., 6.], dtype=float32)
 """
 
+import warnings
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from minires import axes, backend, numpy_calls, operators
-from minires.function import Function, leaf_gradients
+from minires.function import Function, hooked, leaf_gradients
+from minires.hints import Missing
+from minires.hooks import Hook
+from minires.names import pytorch_names
 from minires.recording import recording
 
 
 def no_grad() -> recording:
     """Record nothing for backward: `with no_grad(): ...`, or `@no_grad()` on a function."""
     return recording(False)
+
+
+def enable_grad() -> recording:
+    """Record for backward, also inside of `no_grad`."""
+    return recording(True)
 
 
 class Tensor:
@@ -32,6 +41,8 @@ class Tensor:
         is held, not a copy, if it lies on the current backend.
     requires_grad : bool
         Whether `backward` should compute a gradient for this tensor. Floating dtypes only.
+    dtype : dtype, optional
+        Convert the data to it.
 
     Attributes
     ----------
@@ -51,10 +62,14 @@ class Tensor:
         If `data` is not numeric, or an integer tensor is to require a gradient.
     """
 
-    __array_ufunc__ = None  # numpy_array * tensor calls Tensor.__rmul__
+    hooks: tuple = ()
 
-    def __init__(self, data, requires_grad: bool = False, *, grad_fn: Function | None = None):
+    def __init__(
+        self, data, requires_grad: bool = False, *, dtype=None, grad_fn: Function | None = None
+    ):
         self.data = operators.as_data(data)
+        if dtype is not None:
+            self.data = backend.converted(self.data, np.dtype(dtype))
         if requires_grad and not operators.is_floating(self.data.dtype):
             raise TypeError(
                 f"only a floating tensor can require a gradient, but this one is "
@@ -81,9 +96,11 @@ class Tensor:
         return self.data.ndim
 
     @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.data.size
+    def size(self) -> "Size":
+        """Number of elements. As PyTorch's method it tells the shape: `x.size()`, `x.size(0)`."""
+        size = Size(self.data.size)
+        size.shape = self.data.shape
+        return size
 
     def __getstate__(self) -> dict:
         """What `copy.deepcopy` and `pickle` take: a leaf, since a graph belongs to one tensor."""
@@ -93,6 +110,9 @@ class Tensor:
                 f"since its graph cannot; take its values: x.detach()"
             )
         return self.__dict__
+
+    def __getattr__(self, name: str):
+        raise Missing("Tensor", name, "a Tensor", dir(type(self)))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -121,6 +141,9 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return numpy_calls.as_array(self, dtype, copy)
+
+    def __array_ufunc__(self, function, method, *args, **named):
+        return numpy_calls.operated(function, method, args, named, Tensor)
 
     def __array_function__(self, function, types, args, named):
         return numpy_calls.called(function, args, named, Tensor)
@@ -171,6 +194,8 @@ class Tensor:
         else:
             gradients = leaf_gradients(self.grad_fn, gradient, retain_graph)
         for tensor, total in gradients.items():
+            for hook in tensor.hooks:
+                total = hooked(hook, total)
             tensor.accumulate(total)
 
     def accumulate(self, gradient) -> None:
@@ -192,6 +217,15 @@ class Tensor:
             raise RuntimeError("retain_grad() on a tensor that requires no gradient")
         if self.grad_fn is not None:
             self.grad_fn.retained = self
+
+    def register_hook(self, hook) -> Hook:
+        """Have every `backward` call `hook(gradient)` with the gradient of this tensor, an array.
+
+        What the hook returns takes its place; None lets it stay. `remove()` of the result ends it.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook() on a tensor that requires no gradient")
+        return Hook(self.grad_fn or self, "hooks", hook)
 
     # Arithmetic
 
@@ -282,14 +316,17 @@ class Tensor:
 
     # Reductions
 
+    @pytorch_names
     def sum(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Sum over `axis` (an int, a tuple of ints, or None for all)."""
         return operators.reduce("sum", self, axis, keepdims)
 
+    @pytorch_names
     def mean(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Mean over `axis` (an int, a tuple of ints, or None for all)."""
         return operators.reduce("mean", self, axis, keepdims)
 
+    @pytorch_names
     def max(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Maximum over `axis`; equal maxima share the gradient equally (PyTorch's `amax`)."""
         return operators.reduce("max", self, axis, keepdims)
@@ -300,10 +337,14 @@ class Tensor:
         """The same elements in another shape; one length may be -1."""
         return operators.reshape(self, shape)
 
-    def flatten(self, start: int = 0) -> "Tensor":
-        """All axes from `start` on made into one."""
+    def flatten(self, start: int = 0, end: int = -1) -> "Tensor":
+        """All axes from `start` to `end`, the last one included, made into one."""
         start = axes.axis("flatten", start, max(1, self.ndim))
-        return self.reshape(*self.shape[:start], prod(self.shape[start:]))
+        end = axes.axis("flatten", end, max(1, self.ndim)) + 1
+        if end <= start:
+            raise ValueError(f"flatten: axis {end - 1} lies before axis {start}")
+        shape = self.shape
+        return self.reshape(*shape[:start], prod(shape[start:end]), *shape[end:])
 
     def transpose(self, *order) -> "Tensor":
         """Axes in the given order; reversed if none is given; two axes are exchanged."""
@@ -328,9 +369,25 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
 
-def tensor(data, requires_grad: bool = False) -> Tensor:
-    """A Tensor with a copy of `data`."""
-    return Tensor(backend.xp().array(operators.as_data(data)), requires_grad)
+class Size(int):
+    """A number of elements that answers PyTorch's call, `x.size()`, as well."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, dim: int | None = None):
+        """The shape, or the length of one axis."""
+        return self.shape if dim is None else self.shape[axes.axis("size", dim, len(self.shape))]
+
+
+def tensor(data, requires_grad: bool = False, *, dtype=None) -> Tensor:
+    """A Tensor with a copy of `data`, in another dtype if one is given."""
+    if isinstance(data, Tensor) and data.requires_grad:
+        warnings.warn(
+            "tensor(x) copies the values of x, and no gradient flows back to it; write x.clone() "
+            "to let it flow, x.detach() to say that it shall not",
+            stacklevel=2,
+        )
+    return Tensor(backend.xp().array(operators.as_data(data)), requires_grad, dtype=dtype)
 
 
 def as_tensor(value) -> Tensor:

@@ -5,8 +5,27 @@ import numpy as np
 from minires.kernels.arrays import array_module
 from minires.kernels.unary.erf import erf
 
-WITHOUT_X = ("neg", "floor", "ceil", "round", "sign")
-WITH_Y = ("exp", "sqrt")
+WITHOUT_X = ("neg", "floor", "ceil", "round", "trunc", "sign")
+WITH_Y = ("exp", "exp2", "sqrt", "tan")
+OF_NUMPY = {name: name.replace("a", "arc", 1) for name in ("asin", "acos", "atan")}
+OF_NUMPY |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+"""What NumPy calls a kind, where it has another name for it."""
+
+SLOPES = {
+    "exp2": lambda xp, y: y * y.dtype.type(np.log(2)),
+    "log2": lambda xp, x: 1 / (x * x.dtype.type(np.log(2))),
+    "log10": lambda xp, x: 1 / (x * x.dtype.type(np.log(10))),
+    "tan": lambda xp, y: 1 + y * y,
+    "asin": lambda xp, x: 1 / xp.sqrt((1 - x) * (1 + x)),
+    "acos": lambda xp, x: -1 / xp.sqrt((1 - x) * (1 + x)),
+    "atan": lambda xp, x: 1 / (1 + x * x),
+    "sinh": lambda xp, x: xp.cosh(x),
+    "cosh": lambda xp, x: xp.sinh(x),
+    "asinh": lambda xp, x: 1 / xp.hypot(x, xp.ones_like(x)),
+    "acosh": lambda xp, x: 1 / (xp.sqrt(x - 1) * xp.sqrt(x + 1)),
+    "atanh": lambda xp, x: 1 / ((1 - x) * (1 + x)),
+}
+"""Derivatives of the rarer kinds."""
 
 
 def forward(x, kind):
@@ -20,7 +39,7 @@ def forward(x, kind):
     elif kind == "erf":
         y = erf(x)
     else:
-        y = getattr(xp, kind)(x)
+        y = getattr(xp, OF_NUMPY.get(kind, kind))(x)
     return y, (None if kind in WITHOUT_X else y if kind in WITH_Y else x, kind)
 
 
@@ -36,6 +55,8 @@ def _derivative_times(dy, value, kind):
         return -dy
     if kind in WITHOUT_X:
         return xp.zeros_like(dy)
+    if kind in SLOPES:
+        return dy * SLOPES[kind](xp, value)
     if kind == "abs":
         return dy * xp.sign(value)
     if kind == "exp":

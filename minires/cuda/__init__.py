@@ -36,6 +36,7 @@ from minires.cuda.signature import (
     Signature,
     parse,
 )
+from minires.hints import asked_in
 from minires.threads import Choice
 
 __all__ = [
@@ -300,3 +301,6 @@ def tensor_cores(array) -> bool:
             f"{int(array.device.compute_capability) / 10}; use set_precision('float32')"
         )
     return precision == "tf32" or (able and not isinstance(array, np.ndarray))
+
+
+__getattr__ = asked_in("cuda")

@@ -7,3 +7,6 @@ from minires.data.loader import Loader
 from minires.data.normalization import Normalization
 from minires.data.resident import ResidentBatches
 from minires.data.shapes import load_shapes
+from minires.hints import asked_in
+
+__getattr__ = asked_in("data")

@@ -9,7 +9,7 @@ from minires import nn
 
 OF_EVERY_MODULE = {"training", "_buffers", "_forward_hooks", "_forward_pre_hooks"}
 KNOWN = {
-    nn.Conv2d: {"weight", "bias", "stride", "padding"},
+    nn.Conv2d: {"weight", "bias", "stride", "padding", "dilation", "groups"},
     nn.BatchNorm2d: {"weight", "bias", "running_mean", "running_var", "momentum", "eps"},
     nn.Identity: set(),
     nn.ZeroPadShortcut: {"stride", "channels"},
@@ -30,7 +30,17 @@ def is_known(module: nn.Module) -> bool:
 
 def takes_stem(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> bool:
     """Whether `F.conv_norm_relu` computes relu(bn(conv(x))): a convolution without bias."""
-    return is_known(conv) and is_known(bn) and conv.bias is None
+    return is_known(conv) and is_known(bn) and _is_plain(conv) and bn.weight is not None
+
+
+def _is_plain(conv: nn.Conv2d) -> bool:
+    """Whether a convolution has no bias, and nothing that `conv2d` of the kernels does not know."""
+    return (
+        conv.bias is None
+        and conv.groups == 1
+        and _pair(conv.dilation) == (1, 1)
+        and all(isinstance(n, int) for n in _pair(conv.padding))
+    )
 
 
 def takes_block(
@@ -48,11 +58,12 @@ def takes_block(
     parts = (conv1, bn1, conv2, bn2) + (() if shortcut is None else (shortcut,))
     if not all(map(is_known, parts)) or settings(bn1) != settings(bn2):
         return False
+    if not (_is_plain(conv1) and _is_plain(conv2)) or bn1.weight is None or bn2.weight is None:
+        return False
     (height, width, in_channels, channels), convs = conv1.weight.shape, (conv1, conv2)
     down, across = _pair(conv1.stride)
     return (
-        all(conv.bias is None for conv in convs)
-        and height % 2 == width % 2 == 1
+        height % 2 == width % 2 == 1
         and conv2.weight.shape[:2] == (height, width)
         and all(_pair(conv.padding) == (height // 2, width // 2) for conv in convs)
         and down == across
@@ -73,6 +84,6 @@ def settings(bn: nn.BatchNorm2d) -> tuple[bool, float, float]:
     return bn.training, bn.momentum, bn.eps
 
 
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+def _pair(value) -> tuple:
     height, width = value if isinstance(value, tuple | list) else (value, value)
     return height, width

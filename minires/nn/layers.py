@@ -1,13 +1,13 @@
 """The layers, each a thin owner of parameters around a function of `minires.functional`."""
 
-from math import sqrt
-from typing import Any
+from math import prod, sqrt
 
 import numpy as np
 
-from minires import backend, checks
+from minires import checks
 from minires import functional as F
 from minires.arguments import flag, integer, real
+from minires.convolution import sides
 from minires.nn import init
 from minires.nn.module import Module, Parameter
 from minires.tensor import Tensor
@@ -16,81 +16,108 @@ from minires.tensor import Tensor
 class Conv2d(Module):
     """Convolution, x (N,H,W,Cin) -> (N,Ho,Wo,Cout).
 
-    weight (KH, KW, Cin, Cout), He initialisation; bias (Cout,) starts at zero.
-    `kernel_size`, `stride` and `padding` are ints or pairs (for H, for W).
+    weight (KH, KW, Cin / groups, Cout), He initialisation; bias (Cout,) starts at zero.
+    `kernel_size`, `stride`, `dilation` are ints or pairs (for H, for W); so is `padding`, which may
+    also be "same", "valid", or ((top, bottom), (left, right)).
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        bias=True,
+        *,
+        dilation=1,
+        groups=1,
+    ):
         super().__init__()
         kernel = checks.pair("Conv2d", "kernel_size", kernel_size, least=1)
         in_channels = integer("Conv2d", "in_channels", in_channels, least=1)
         out_channels = integer("Conv2d", "out_channels", out_channels, least=1)
-        checks.pair("Conv2d", "stride", stride, least=1)
-        checks.pair("Conv2d", "padding", padding, least=0)
-        self.stride, self.padding = stride, padding
+        groups = _groups("Conv2d", groups, in_channels, out_channels)
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        strides = checks.pair("Conv2d", "stride", stride, least=1)
+        apart = checks.pair("Conv2d", "dilation", dilation, least=1)
+        reach = tuple(d * (k - 1) + 1 for d, k in zip(apart, kernel, strict=True))
+        sides("Conv2d", padding, reach, strides)
         bias = flag("Conv2d", "bias", bias)
-        weight = init.he_normal((*kernel, in_channels, out_channels))
+        weight = init.he_normal((*kernel, in_channels // groups, out_channels))
         self.weight = Parameter(weight)
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
 
     def forward(self, x) -> Tensor:
-        y = F.conv2d(x, self.weight, self.stride, self.padding)
+        how = {"dilation": self.dilation, "groups": self.groups}
+        y = F.conv2d(x, self.weight, self.stride, self.padding, **how)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
         kh, kw, c, k = self.weight.shape
+        how = "" if self.dilation in (1, (1, 1)) else f", dilation {self.dilation}"
+        how += "" if self.groups == 1 else f", groups {self.groups}"
+        how = f"stride {self.stride}, padding {self.padding}{how}"
+        return f"{c * self.groups} -> {k}, {kh}x{kw}, {how}"
+
+
+class ConvTranspose2d(Module):
+    """Transposed convolution, x (N,H,W,Cin) -> (N,Ho,Wo,Cout), larger by the stride.
+
+    weight (KH, KW, Cout / groups, Cin), from N(0, 2 / (number of inputs of one output)); bias
+    (Cout,) starts at zero. Arguments as of `functional.conv_transpose2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        bias=True,
+        *,
+        dilation=1,
+        groups=1,
+    ):
+        super().__init__()
+        name = "ConvTranspose2d"
+        kernel = checks.pair(name, "kernel_size", kernel_size, least=1)
+        in_channels = integer(name, "in_channels", in_channels, least=1)
+        out_channels = integer(name, "out_channels", out_channels, least=1)
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.output_padding = output_padding
+        self.groups = _groups(name, groups, in_channels, out_channels)
+        strides = checks.pair(name, "stride", stride, least=1)
+        for of, value in (("padding", padding), ("output_padding", output_padding)):
+            checks.pair(name, of, value, least=0)
+        checks.pair(name, "dilation", dilation, least=1)
+        bias = flag(name, "bias", bias)
+        inputs = in_channels // groups * prod(kernel) / prod(strides)
+        shape = (*kernel, out_channels // groups, in_channels)
+        self.weight = Parameter(init.normal(shape, sqrt(2 / max(1.0, inputs))))
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+
+    def forward(self, x) -> Tensor:
+        how = {"output_padding": self.output_padding, "dilation": self.dilation}
+        how |= {"groups": self.groups, "bias": self.bias}
+        return F.conv_transpose2d(x, self.weight, self.stride, self.padding, **how)
+
+    def extra_repr(self) -> str:
+        kh, kw, k, c = self.weight.shape
+        k *= self.groups
         return f"{c} -> {k}, {kh}x{kw}, stride {self.stride}, padding {self.padding}"
 
 
-class BatchNorm2d(Module):
-    """Batch normalisation over all axes but the last; optionally residual and ReLU in the same go.
-
-    weight and bias (C,) are the scale gamma = 1 and the shift beta = 0 at the start; the buffers
-    running_mean = 0 and running_var = 1 follow the batches with `momentum`, from 0 to 1. With
-    momentum None they are the mean over all batches so far, which num_batches_tracked counts.
-    """
-
-    momentum: Any
-    running_mean: Any
-    running_var: Any
-    num_batches_tracked: Any
-
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1):
-        super().__init__()
-        channels = integer("BatchNorm2d", "channels", channels, least=0)
-        self.eps = real("BatchNorm2d", "eps", eps, least=0)
-        self.momentum = momentum
-        if momentum is None:
-            self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
-        else:
-            self.momentum = real("BatchNorm2d", "momentum", momentum, least=0, most=1)
-        self.weight = Parameter(np.ones(channels, np.float32))
-        self.bias = Parameter(np.zeros(channels, np.float32))
-        self.register_buffer("running_mean", backend.asarray(np.zeros(channels, np.float32)))
-        self.register_buffer("running_var", backend.asarray(np.ones(channels, np.float32)))
-
-    def forward(self, x, residual=None, relu: bool = False) -> Tensor:
-        momentum, cumulative = self.momentum, self.momentum is None
-        if momentum is None:
-            momentum = 1 / (int(self.num_batches_tracked) + 1)
-        y = F.batch_norm(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            self.training,
-            momentum,
-            self.eps,
-            residual,
-            relu,
+def _groups(name: str, groups, in_channels: int, out_channels: int) -> int:
+    groups = integer(name, "groups", groups, least=1)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{name}: groups must divide both channels, but {groups} does not divide "
+            f"{in_channels} and {out_channels}"
         )
-        if cumulative and self.training:
-            self.num_batches_tracked += 1
-        return y
-
-    def extra_repr(self) -> str:
-        return f"{self.weight.size}"
+    return groups
 
 
 class Linear(Module):
@@ -115,17 +142,34 @@ class Linear(Module):
         return f"{self.weight.shape[0]} -> {self.weight.shape[1]}"
 
 
-class ReLU(Module):
-    """max(x, 0)."""
+class Embedding(Module):
+    """A table: integers (...) from 0 to num_embeddings - 1 -> rows (..., embedding_dim).
 
-    def forward(self, x) -> Tensor:
-        return F.relu(x)
+    weight (num_embeddings, embedding_dim), from N(0, 1), as in PyTorch.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int):
+        super().__init__()
+        shape = (
+            integer("Embedding", "num_embeddings", num_embeddings, least=1),
+            integer("Embedding", "embedding_dim", embedding_dim, least=1),
+        )
+        self.weight = Parameter(init.normal(shape, 1.0))
+
+    def forward(self, indices) -> Tensor:
+        return F.embedding(indices, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]} -> {self.weight.shape[1]}"
 
 
 class Dropout(Module):
-    """Zeroes each element with probability p while training."""
+    """Zeroes each element with probability p while training.
 
-    def __init__(self, p: float = 0.5):
+    `inplace` is PyTorch's word; it changes nothing here, since results are new arrays.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False):
         super().__init__()
         self.p = real("Dropout", "p", p, least=0, most=1)
 
@@ -134,42 +178,6 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
-
-
-class _Pool2d(Module):
-    def __init__(self, kernel_size, stride=None, padding=0):
-        super().__init__()
-        name = type(self).__name__
-        checks.pair(name, "kernel_size", kernel_size, least=1)
-        checks.pair(name, "padding", padding, least=0)
-        if stride is not None:
-            checks.pair(name, "stride", stride, least=1)
-        self.kernel_size, self.padding = kernel_size, padding
-        self.stride = kernel_size if stride is None else stride
-
-    def extra_repr(self) -> str:
-        return f"{self.kernel_size}, stride {self.stride}, padding {self.padding}"
-
-
-class MaxPool2d(_Pool2d):
-    """Largest value of every window; stride is the window if not given."""
-
-    def forward(self, x) -> Tensor:
-        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class AvgPool2d(_Pool2d):
-    """Mean of every window, padding counted; stride is the window if not given."""
-
-    def forward(self, x) -> Tensor:
-        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class GlobalAvgPool2d(Module):
-    """Mean over the pixels, (N,H,W,C) -> (N,C)."""
-
-    def forward(self, x) -> Tensor:
-        return F.global_avg_pool2d(x)
 
 
 class Identity(Module):
@@ -195,7 +203,23 @@ class ZeroPadShortcut(Module):
 
 
 class Flatten(Module):
-    """All axes but the first made into one."""
+    """All axes from `start_dim` to `end_dim` made into one: all but the first by default."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
+        super().__init__()
+        self.start_dim = integer("Flatten", "start_dim", start_dim)
+        self.end_dim = integer("Flatten", "end_dim", end_dim)
 
     def forward(self, x) -> Tensor:
-        return x.flatten(1)
+        return x.flatten(self.start_dim, self.end_dim)
+
+
+class Unflatten(Module):
+    """The axis `dim` made into several, whose lengths are `unflattened_size`."""
+
+    def __init__(self, dim: int, unflattened_size):
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x) -> Tensor:
+        return x.unflatten(self.dim, self.unflattened_size)

@@ -1,12 +1,16 @@
 """Module: a part of a network that owns parameters, buffers and other modules."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from reprlib import recursive_repr
 
 import numpy as np
 
-from minires import backend, states
+from minires import backend, placement, states
+from minires.arguments import flag
+from minires.hints import Missing
+from minires.hooks import Hook
 from minires.tensor import Tensor
 
 
@@ -29,6 +33,38 @@ class Module:
     _buffers: tuple[str, ...] = ()
     _forward_pre_hooks: tuple[Callable, ...] = ()
     _forward_hooks: tuple[Callable, ...] = ()
+
+    def __setattr__(self, name: str, value) -> None:
+        """Set a part; what would be lost in silence is refused."""
+        old = vars(self).get(name)
+        for kind in (Parameter, Module):
+            if isinstance(old, kind) and not isinstance(value, kind | None):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a {kind.__name__}; a {type(value).__name__} "
+                    f"in its place would not be part of the network"
+                    + f": write nn.Parameter(...), or {name}.data = array"
+                    * (kind is Parameter)
+                )
+        if isinstance(value, dict | list | tuple | set) and name not in HOOKS:
+            found = _held(value)
+            if found is not None:
+                many = "Parameter" if isinstance(found, Tensor) else "Module"
+                whole = "ParameterList" if isinstance(found, Tensor) else "ModuleList"
+                whole = "ModuleDict" if isinstance(value, dict) else whole
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a {type(value).__name__} that holds a {many}"
+                    f", which would not be part of the network: use nn.{whole}"
+                )
+        if type(value) is Tensor and value.requires_grad and value.grad_fn is None:
+            warnings.warn(
+                f"{type(self).__name__}.{name} is a Tensor that requires a gradient, but no "
+                f"Parameter: it is neither learned nor saved; write nn.Parameter(...)",
+                stacklevel=2,
+            )
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str):
+        raise Missing("Module", name, type(self).__name__, {*dir(type(self)), *vars(self)})
 
     def forward(self, *inputs):
         """Compute the output; defined by every subclass."""
@@ -67,14 +103,59 @@ class Module:
 
     def register_buffer(self, name: str, array) -> None:
         """Keep `array` as attribute `name` and in the state dict."""
-        self._buffers = (*self._buffers, name)
+        if isinstance(array, Tensor):
+            array = array.data
+        if not backend.is_array(array):
+            raise TypeError(
+                f"register_buffer: {name} must be an array, but is a {type(array).__name__}"
+            )
+        if name not in self._buffers:
+            self._buffers = (*self._buffers, name)
         setattr(self, name, array)
+
+    def add_module(self, name: str, module: "Module") -> None:
+        """Make `module` a part of this one, as attribute `name`."""
+        if not isinstance(module, Module):
+            raise TypeError(f"add_module: {name} is a {type(module).__name__}, not a Module")
+        if not isinstance(name, str) or not name or "." in name or hasattr(self, name):
+            raise ValueError(
+                f"add_module: a part of a {type(self).__name__} cannot have the name {name!r}"
+                + ": it has such an attribute" * (isinstance(name, str) and hasattr(self, name))
+            )
+        setattr(self, name, module)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Make a Parameter part of this module, as attribute `name`."""
+        if not isinstance(parameter, Parameter | None):
+            raise TypeError(f"register_parameter: {name} must be a Parameter")
+        setattr(self, name, parameter)
 
     # What it holds, by dotted name
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Name and module of each direct part."""
         return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
+
+    def children(self) -> Iterator["Module"]:
+        """Each direct part."""
+        return (part for _, part in self.named_children())
+
+    def modules(self) -> Iterator["Module"]:
+        """Itself and all parts, each one once."""
+        return (module for _, module in self.named_modules())
+
+    def get_submodule(self, name: str) -> "Module":
+        """The part of this dotted name, such as "layer1.0"; itself for ""."""
+        found = dict(self.named_modules()).get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no part named {name!r}")
+        return found
+
+    def apply(self, function: Callable) -> "Module":
+        """Call `function` with every part and then with itself, for example to initialise them."""
+        for module in list(self.modules())[::-1]:
+            function(module)
+        return self
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Name and module of itself (name "") and of all parts, depth first; each one once."""
@@ -88,18 +169,25 @@ class Module:
             parts = [(f"{name}.{n}" if name else n, part) for n, part in module.named_children()]
             waiting += parts[::-1]
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Name and Parameter, for example ``("layer1.0.conv1.weight", ...)``; each one once."""
+    def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Name and Parameter, for example ``("layer1.0.conv1.weight", ...)``; each one once.
+
+        Without `recurse` only the module's own.
+        """
         seen = set()
-        for prefix, module in self.named_modules():
+        for prefix, module in self.named_modules() if recurse else [("", self)]:
             for name, value in vars(module).items():
                 if isinstance(value, Parameter) and id(value) not in seen:
                     seen.add(id(value))
                     yield f"{prefix}.{name}" if prefix else name, value
 
-    def parameters(self) -> list[Parameter]:
+    def parameters(self, recurse: bool = True) -> "Parameters":
         """All parameters: a module's own before those of its parts."""
-        return [parameter for _, parameter in self.named_parameters()]
+        return Parameters(parameter for _, parameter in self.named_parameters(recurse))
+
+    def buffers(self) -> Iterator:
+        """Every buffer."""
+        return (array for _, array in self.named_buffers())
 
     def named_buffers(self) -> Iterator[tuple[str, object]]:
         """Name and array of every buffer."""
@@ -123,10 +211,17 @@ class Module:
         """Evaluation mode (running statistics, no dropout) for itself and all parts."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
+    def requires_grad_(self, requires_grad: bool = True) -> "Module":
+        """Have all parameters learn, or freeze them."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.requires_grad = flag("requires_grad_", "requires_grad", requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; without `set_to_none` they become zeros."""
+        for parameter in self.parameters():
+            keep = parameter.grad is not None and not set_to_none
+            parameter.grad = 0 * parameter.grad if keep else None
 
     def float(self) -> "Module":
         """Convert all parameters and buffers to float32."""
@@ -136,12 +231,29 @@ class Module:
         """Convert all parameters and buffers to float64."""
         return self._convert(np.float64)
 
+    def to(self, *target) -> "Module":
+        """Convert parameters and buffers to a dtype, or bring them to the current backend.
+
+        `to(np.float64)`, `to("float64")`, `to("cupy")`: see `Tensor.to`.
+        """
+        for kind, value in placement.targets(f"{type(self).__name__}.to", target):
+            if kind == "dtype":
+                self._convert(value)
+            else:
+                self._replace(placement.moved)
+        return self
+
     def _convert(self, dtype) -> "Module":
-        for _, module in self.named_modules():
+        return self._replace(
+            lambda array: array if array.dtype.kind in "iub" else backend.converted(array, dtype)
+        )
+
+    def _replace(self, change: Callable) -> "Module":
+        for module in self.modules():
             for name in module._buffers:
-                setattr(module, name, getattr(module, name).astype(dtype))
+                setattr(module, name, change(getattr(module, name)))
         for parameter in self.parameters():
-            parameter.data, parameter.grad = parameter.data.astype(dtype), None
+            parameter.data, parameter.grad = change(parameter.data), None
         return self
 
     # State
@@ -186,7 +298,11 @@ class Module:
             f"  ({name}): " + repr(part).replace("\n", "\n  ")
             for name, part in self.named_children()
         ]
-        inner = "\n" + "\n".join(parts) + "\n" if parts else self.extra_repr()
+        described = self.extra_repr()
+        if parts or not described:
+            own = self.named_parameters(recurse=False)
+            parts = [f"  ({name}): Parameter{p.shape}" for name, p in own] + parts
+        inner = "\n" + "\n".join(parts) + "\n" if parts else described
         return f"{type(self).__name__}({inner})"
 
     def extra_repr(self) -> str:
@@ -194,53 +310,17 @@ class Module:
         return ""
 
 
-class Hook:
-    """A function that a Module calls before or after its forward, until it is removed."""
-
-    def __init__(self, module: Module, place: str, function: Callable):
-        self._module, self._place, self._function = module, place, function
-        setattr(module, place, (*getattr(module, place), function))
-
-    def remove(self) -> None:
-        """Have the module call it no more; a second time does nothing."""
-        kept = list(getattr(self._module, self._place))
-        if self._function in kept:
-            kept.remove(self._function)
-        setattr(self._module, self._place, tuple(kept))
-
-    def __enter__(self) -> "Hook":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.remove()
+HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 
 
-class Sequential(Module):
-    """Modules applied one after the other; their names are "0", "1", ..."""
+class Parameters(list):
+    """A list of Parameters, of which `next` takes one after the other, as from a generator."""
 
-    def __init__(self, *modules: Module):
-        super().__init__()
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(
-                    f"Sequential: part {i} is a {type(module).__name__}, not a Module; write "
-                    f"nn.ReLU() for F.relu, and Sequential(*modules) for a list"
-                )
-            setattr(self, str(i), module)
-
-    def forward(self, x):
-        for module in self:
-            x = module(x)
-        return x
-
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.named_children())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
+    def __next__(self) -> Parameter:
+        self.taken = getattr(self, "taken", 0) + 1
+        if self.taken > len(self):
+            raise StopIteration
+        return self[self.taken - 1]
 
 
 @contextmanager
@@ -262,3 +342,13 @@ def evaluating(model: Module) -> Iterator[None]:
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:5]) or "nothing"
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _held(value) -> Module | Tensor | None:
+    """The first Module or Parameter inside of a list, tuple, set or dict, however deep."""
+    if isinstance(value, Module | Parameter):
+        return value
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return next((found for found in map(_held, inner) if found is not None), None)
+    return None

@@ -3,6 +3,7 @@
 See docs/decisions/training.md, "Optimizers name their state".
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from math import inf
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from minires import backend, states
 from minires.arguments import real
+from minires.hints import Missing
 from minires.nn import Module, Parameter
+from minires.nn.utils import listed
 from minires.tensor import Tensor
 
 Params = Module | Iterable[Parameter] | list[dict]
@@ -68,10 +71,14 @@ class Optimizer:
                 f"{self._name}: a parameter is listed twice and would be updated twice"
             )
         self.states = [self.initial_state(parameter.data) for parameter in self.params]
+        self._warned = False
 
     def initial_state(self, array) -> dict:
         """What is kept for a parameter `array` before the first step: arrays by name."""
         raise NotImplementedError
+
+    def __getattr__(self, name: str):
+        raise Missing("Optimizer", name, self._name, dir(type(self)))
 
     @property
     def lr(self):
@@ -97,10 +104,16 @@ class Optimizer:
         for group in self.groups:
             group["lr"] = rate
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
+    @property
+    def param_groups(self) -> list[dict]:
+        """The groups, under PyTorch's name."""
+        return self.groups
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; without `set_to_none` they become zeros."""
         for parameter in self.params:
-            parameter.grad = None
+            keep = parameter.grad is not None and not set_to_none
+            parameter.grad = 0 * parameter.grad if keep else None
 
     def step(self, scaling=None) -> None:
         """Update all parameters that have a gradient.
@@ -116,6 +129,13 @@ class Optimizer:
                 if parameter.grad is not None:
                     self._check_gradient(parameter)
                     alike.append((parameter.data, parameter.grad, *state.values(), decay))
+        if not any(active for _, active in together.values()) and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self._name}.step() without a gradient changes nothing: call loss.backward() "
+                f"first (this is said once)",
+                stacklevel=2,
+            )
         for lr, active in together.values():
             if active:
                 *arrays, decays = map(list, zip(*active, strict=True))
@@ -150,6 +170,8 @@ class Optimizer:
                 f"{', '.join(unknown[:5]) or 'nothing'}"
             )
         states.replace(self._name, own, arrays)
+
+    state_dict, load_state_dict = state, load_state
 
     def _rate(self, name: str, rate):
         """A learning rate or a decay as a number; an array on the device stays what it is."""
@@ -197,19 +219,6 @@ class Optimizer:
         for name in ("lr", "weight_decay"):
             group[name] = self._rate(name, group[name])
         return group | {"params": listed(self._name, group["params"])}
-
-
-def listed(name: str, params: Module | Iterable[Parameter]) -> list[Parameter]:
-    """Parameters as a list; `name` says in an error who was given something else."""
-    if isinstance(params, Tensor):
-        raise TypeError(f"{name}: params must be a Module or a list of Parameters, not one Tensor")
-    params = params.parameters() if isinstance(params, Module) else list(params)
-    for place, parameter in enumerate(params):
-        if not isinstance(parameter, Tensor):
-            raise TypeError(
-                f"{name}: params[{place}] must be a Parameter, but is a {type(parameter).__name__}"
-            )
-    return params
 
 
 def decay_groups(params: Module | Iterable[Parameter], weight_decay: float) -> list[dict]:

@@ -367,6 +367,7 @@ def _arithmetic():
         "mul": (lambda a, b: a * b, normal),
         "div": (lambda a, b: a / b, away_from_zero),
         "pow": (lambda a, b: a**b, positive),
+        "mod": (lambda a, b: a % b, positive),
     }
     for kind, (fn, inputs) in two.items():
         op = "add" if kind == "add" else "binary"
@@ -375,6 +376,16 @@ def _arithmetic():
             if a != b:
                 yield Case(f"{kind}-{b}-{a}", op, fn, inputs(b, a), fn, fn)
         yield Case(f"{kind}-shared", op, lambda x, f=fn: f(x, x), inputs((2, 3)), None, None)
+    for kind in ("maximum", "minimum"):
+        for a, b in BROADCASTS:
+            yield Case(
+                f"{kind}-{a}-{b}",
+                "binary",
+                lambda a, b, k=kind: getattr(mr, k)(a, b),
+                normal(a, b),
+                getattr(np, kind),
+                lambda a, b, k=kind: getattr(T.torch, k)(a, b),
+            )
     for power in (2, 3, -1, 0.5, 0):
         fn = lambda x, p=power: x**p  # noqa: E731
         yield Case(f"pow-{power}", "binary", fn, positive((2, 3)), fn, fn)
@@ -391,6 +402,19 @@ def _arithmetic():
         "expm1": (lambda x: x.expm1(), normal, np.expm1),
         "log1p": (lambda x: x.log1p(), positive, np.log1p),
         "erf": (lambda x: x.erf(), normal, np.vectorize(math.erf)),
+        "exp2": (lambda x: x.exp2(), normal, np.exp2),
+        "log2": (lambda x: x.log2(), positive, np.log2),
+        "log10": (lambda x: x.log10(), positive, np.log10),
+        "tan": (lambda x: (x / 4).tan(), normal, lambda x: np.tan(x / 4)),
+        "asin": (lambda x: (x / 4).asin(), normal, lambda x: np.arcsin(x / 4)),
+        "acos": (lambda x: (x / 4).acos(), normal, lambda x: np.arccos(x / 4)),
+        "atan": (lambda x: x.atan(), normal, np.arctan),
+        "sinh": (lambda x: x.sinh(), normal, np.sinh),
+        "cosh": (lambda x: x.cosh(), normal, np.cosh),
+        "asinh": (lambda x: x.asinh(), normal, np.arcsinh),
+        "acosh": (lambda x: (x + 1).acosh(), positive, lambda x: np.arccosh(x + 1)),
+        "atanh": (lambda x: (x / 4).atanh(), normal, lambda x: np.arctanh(x / 4)),
+        "trunc": (lambda x: x.trunc(), normal, np.trunc),
         "floor": (lambda x: x.floor(), normal, np.floor),
         "ceil": (lambda x: x.ceil(), normal, np.ceil),
         "round": (lambda x: x.round(), normal, np.round),

@@ -29,7 +29,6 @@ Operations of your own come from outside: `add_folder("my_kernels")` adds folder
 """
 
 import importlib.util
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +54,7 @@ def operations() -> list[str]:
 
 def own_kernels(file: str) -> list[str]:
     """The operations that have a file of this name, such as "cuda": without ``.py``."""
-    return sorted({path.parent.name for root in own.roots() for path in root.glob(f"*/{file}.py")})
+    return own.operations(file)
 
 
 @cache
@@ -85,22 +84,12 @@ def load(op: str, file: str, package: str = __name__) -> ModuleType:
     """
     reference = own.find(op, "reference")
     if reference is None:
-        raise LookupError(no_operation(op))
+        raise LookupError(own.no_operation(op))
     if has_own(op, file, package):
         return _module(f"{package}.{op}.{file}", _file(op, file, package))
     if not any(any(root.glob(f"*/{file}.py")) for root in _roots(package)):
         raise LookupError(f"no operation has a file {file}.py in the package {package}")
     return _module(f"{__name__}.{op}.reference", reference)
-
-
-def no_operation(op: str) -> str:
-    """What is said of a name that no operation has."""
-    near = get_close_matches(op, operations(), 1)
-    meant = f" (is {near[0]} meant?)" if near else ""
-    return (
-        f"kernels/ has no operation {op!r}{meant}; there are {', '.join(operations())}; "
-        f"kernels.add_folder(path) adds operations of your own"
-    )
 
 
 def add_folder(path: str | Path) -> AddedFolder:

@@ -18,6 +18,7 @@ import keyword
 import sys
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,6 +65,21 @@ class AddedFolder:
 def roots() -> list[Path]:
     """The folders that hold folders of operations."""
     return [ROOT, *FOLDERS]
+
+
+def operations(file: str = "reference") -> list[str]:
+    """The names of the operations that have a file of this name."""
+    return sorted({path.parent.name for root in roots() for path in root.glob(f"*/{file}.py")})
+
+
+def no_operation(op: str) -> str:
+    """What is said of a name that no operation has."""
+    near = get_close_matches(op, operations(), 1)
+    meant = f" (is {near[0]} meant?)" if near else ""
+    return (
+        f"kernels/ has no operation {op!r}{meant}; there are {', '.join(operations())}; "
+        f"kernels.add_folder(path) adds operations of your own"
+    )
 
 
 def find(op: str, file: str) -> Path | None:

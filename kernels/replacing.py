@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from inspect import Parameter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from minires.kernels import own
+
+VAR_POSITIONAL, VAR_KEYWORD = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
 
 PARTS = {
     "basic_block": ("conv2d", "batch_norm", "relu", "add", "shortcut"),
@@ -36,22 +39,32 @@ class Entry:
         self.op, self.kernel, self.place, self.reference = op, kernel, place, reference
         self.expected: dict = {}  # shapes and options -> shape and dtype of y
         try:
-            parameters = inspect.signature(kernel.forward).parameters.values()
-        except (AttributeError, TypeError, ValueError):
-            self.names = None
-        else:
-            every = any(p.kind is p.VAR_KEYWORD for p in parameters)
-            self.names = None if every else {p.name for p in parameters}
+            self.signature = inspect.signature(kernel.forward)
+        except (AttributeError, TypeError, ValueError):  # compiled code has none
+            self.signature = inspect.Signature(
+                [
+                    Parameter(name, kind)
+                    for name, kind in (("a", VAR_POSITIONAL), ("o", VAR_KEYWORD))
+                ]
+            )
 
     def new(self) -> Any:
         """A kernel for one call, looked at if it can be differentiated."""
         return Call(self) if hasattr(self.reference, "backward") else self.kernel
 
-    def options(self, given: dict) -> dict:
+    def options(self, arrays: tuple, given: dict) -> dict:
         """The options that forward gets: those that are off it need not name."""
-        if self.names is None:
-            return given
-        return {name: v for name, v in given.items() if v is not False or name in self.names}
+        parameters = self.signature.parameters
+        if not any(p.kind is VAR_KEYWORD for p in parameters.values()):
+            given = {name: v for name, v in given.items() if v is not False or name in parameters}
+        try:
+            self.signature.bind(*arrays, **given)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.op} of {self.place}: forward must take {len(arrays)} arrays and "
+                f"{', '.join(given) or 'nothing else'}, but is forward{self.signature}: {error}"
+            ) from None
+        return given
 
 
 @contextmanager
@@ -80,7 +93,7 @@ def replaced(op: str, by: Any) -> Iterator[None]:
         contract says: the message names the operation and the file.
     """
     if own.find(op, "reference") is None:
-        raise LookupError(f"replaced: kernels/ has no operation {op!r}")
+        raise LookupError(own.no_operation(op))
     reference = _reference(op)
     wanted = tuple(name for name in own.SIGNATURES if hasattr(reference, name))
     if isinstance(by, str | Path):
@@ -155,8 +168,9 @@ class Call:
     def forward(self, *arrays, **options):
         """(y, saved) of the replacement."""
         self.inputs = tuple((array.shape, array.dtype) for array in arrays)
+        given = self.entry.options(arrays, options)
         shape, dtype = self._expected(arrays, options)
-        result = self.entry.kernel.forward(*arrays, **self.entry.options(options))
+        result = self.entry.kernel.forward(*arrays, **given)
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(
                 f"{self.who}: forward must return (y, saved), but returned {_words(result)}"

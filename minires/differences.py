@@ -64,6 +64,11 @@ class Problem:
         if not y.requires_grad:
             raise GradcheckError("gradcheck: the output does not depend on any checked input")
         self.y, self.cotangent = y.numpy().copy(), rng.standard_normal(y.shape)
+        if not np.isfinite(self.y).all():
+            raise GradcheckError(
+                f"gradcheck: the output is not finite{self.place()}: are inputs outside of the "
+                f"domain, like negative ones of a logarithm? Choose others; with shapes= give draw="
+            )
         self.backward(y, self.cotangent)
         return self.gradients_of(leaves)
 

@@ -242,6 +242,13 @@ def _outputs_first(output: Function) -> list[Function]:
     return finished[::-1]
 
 
+def calling(kind: type[Function] | str, /, **options) -> Callable:
+    """A plain function of Tensors that makes a new Function for each call."""
+    if isinstance(kind, str):
+        return lambda *tensors: Function(kind, **options)(*tensors)
+    return lambda *tensors: kind(**options)(*tensors)
+
+
 def _remedy(found: tuple, shape: tuple) -> str:
     """What may have been forgotten where a gradient has another shape than its input."""
     extra = len(found) - len(shape)

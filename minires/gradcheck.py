@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from minires import backend, nn, variations
 from minires.differences import Tolerances, compare
+from minires.function import Function, calling
 from minires.suspects import GradcheckError as GradcheckError
 from minires.tensor import Tensor, as_tensor
 
@@ -41,7 +42,7 @@ def gradcheck(
 
     Parameters
     ----------
-    fn : callable, or Module
+    fn : callable, subclass of Function, or Module
         Tensors in, one Tensor of any shape out; deterministic. The parameters of a Module are
         checked, too. For the time of the check they and its buffers are float64 and other numbers,
         at which no gradient vanishes by chance; afterwards all is as it was.
@@ -82,8 +83,11 @@ def gradcheck(
     """
     if mode not in ("auto", "full", "directional"):
         raise ValueError(f"gradcheck: mode is auto, full or directional, but is {mode!r}")
-    if not callable(fn):
-        raise TypeError(f"gradcheck: expected a function or a Module, got a {type(fn).__name__}")
+    if not callable(fn) or (isinstance(fn, type) and not issubclass(fn, Function)):
+        what = f"the class {fn.__name__}" if isinstance(fn, type) else f"a {type(fn).__name__}"
+        raise TypeError(f"gradcheck: expected a function or a Module, got {what}")
+    if isinstance(fn, type):
+        fn = calling(fn)
     if (inputs is None) == (shapes is None):
         raise ValueError("gradcheck: give either inputs or shapes=")
     how = Tolerances(mode, eps, rtol, atol, directions, seed)

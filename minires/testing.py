@@ -16,9 +16,9 @@ from itertools import product
 
 import numpy as np
 
-from minires import backend, kernels, variations
+from minires import backend, kernels, nn, variations
 from minires.differences import Tolerances
-from minires.function import Function
+from minires.function import Function, calling
 from minires.gradcheck import gradcheck
 from minires.tensor import Tensor
 from minires.watchers import watch
@@ -78,8 +78,8 @@ def check_operation(
         If there is no such folder.
     """
     name = operation if isinstance(operation, str) else getattr(operation, "__name__", "operation")
-    chosen = _backends(operation) if backends is None else list(backends)
     fn = _callable(operation, options or {})
+    chosen = _backends(operation) if backends is None else list(backends)
     cases = _cases(name, fn, shapes, definition, draw)
     for where in chosen:
         with backend.use(where), named(f"{name} on backend {where}"):
@@ -255,7 +255,7 @@ def _backends(operation) -> list[str]:
     if not isinstance(operation, str):
         return [backend.current()]
     if operation not in kernels.operations():
-        raise LookupError(kernels.no_operation(operation))
+        raise LookupError(kernels.own.no_operation(operation))
     if kernels.is_replaced(operation):
         return [backend.current()]
     return ["numpy"] + [
@@ -266,16 +266,19 @@ def _backends(operation) -> list[str]:
 
 
 def _callable(operation, options: dict) -> Callable:
-    if isinstance(operation, str):
-        return lambda *tensors: Function(operation, **options)(*tensors)
-    if isinstance(operation, type) and issubclass(operation, Function):
-        return lambda *tensors: operation(**options)(*tensors)
-    if not callable(operation):
+    if isinstance(operation, str) or _is_function(operation):
+        return calling(operation, **options)
+    if not callable(operation) or isinstance(operation, nn.Module | type):
+        what = "a Module; gradcheck checks one" if isinstance(operation, nn.Module) else "none"
         raise TypeError(
             f"check_operation: expected the name of a folder of kernels, a subclass of Function or "
-            f"a function, got a {type(operation).__name__}"
+            f"a function, but {operation!r} is {what}"
         )
     return operation
+
+
+def _is_function(operation) -> bool:
+    return isinstance(operation, type) and issubclass(operation, Function)
 
 
 def _cases(name: str, fn, shapes, definition, draw) -> list[tuple[Case, bool]]:

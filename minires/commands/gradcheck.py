@@ -7,7 +7,7 @@ from pathlib import Path
 from minires import backend, extensions, nn, variations
 from minires.commands.options import import_option
 from minires.differences import Tolerances
-from minires.function import Function
+from minires.function import Function, calling
 from minires.kernels.own import failure
 from minires.suspects import GradcheckError
 
@@ -23,7 +23,9 @@ def gradcheck(
     with backend.use(backend_name):
         name, fn = _found(target)
         try:
-            rows = variations.check(fn, shapes or [[SHAPE] * _inputs(name, fn)], Tolerances())
+            cases = shapes or [[SHAPE] * _inputs(name, fn)]
+            checked = calling(fn) if isinstance(fn, type) else fn
+            rows = variations.check(checked, cases, Tolerances())
         except GradcheckError as wrong:
             print(wrong)
             return 1
@@ -70,7 +72,7 @@ def _found(target: str) -> tuple[str, Callable]:
         raise ValueError(f"{file} has no {name}; it has {', '.join(own) or 'nothing to check'}")
     fn = getattr(module, name)
     if isinstance(fn, type) and issubclass(fn, Function):
-        return name, _calling(fn)
+        return name, fn
     if isinstance(fn, type) and issubclass(fn, nn.Module):
         try:
             return name, fn()
@@ -93,23 +95,11 @@ def _is_own(value, module: str) -> bool:
     return isinstance(value, nn.Module) or (checkable and value.__module__ == module)
 
 
-def _calling(kind: type[Function]) -> Callable:
-    """A function of as many Tensors as the forward of a Function takes arrays."""
-
-    def fn(*tensors):
-        return kind()(*tensors)
-
-    fn.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        list(inspect.signature(kind.forward).parameters.values())[1:]
-    )
-    return fn
-
-
 def _inputs(name: str, fn: Callable) -> int:
     """How many arguments it needs."""
-    call = fn.forward if isinstance(fn, nn.Module) else fn
+    call = getattr(fn, "forward", fn)  # of a Module or a Function
     try:
-        parameters = inspect.signature(call).parameters.values()
+        parameters = list(inspect.signature(call).parameters.values())[isinstance(fn, type) :]
     except (TypeError, ValueError):
         return 1
     needed = [p for p in parameters if p.default is p.empty and p.kind in (0, 1)]

@@ -215,6 +215,10 @@ def test_a_forward_that_does_not_know_views_is_found():
         gradcheck(lambda x: Flat()(x), shapes=(3, 4))
 
 
+def test_a_subclass_of_function_stands_for_its_calls():
+    assert gradcheck(Cube, shapes=(3, 4)) and gradcheck(Cube, [np.ones(3)])
+
+
 def test_functions_with_kinks_and_ties_pass_because_inputs_lie_apart():
     assert gradcheck(F.relu, shapes=(20, 30))
     assert gradcheck(lambda x: F.max_pool2d(x, 2), shapes=(2, 8, 8, 3))
@@ -261,6 +265,11 @@ def test_other_shapes_are_refused(shapes):
 def test_what_cannot_be_checked_is_refused_in_words():
     with pytest.raises(TypeError, match="expected a function or a Module, got a int"):
         gradcheck(3, shapes=(2,))
+    with pytest.raises(TypeError, match="expected a function or a Module, got the class ReLU"):
+        gradcheck(nn.ReLU, shapes=(2,))
+    with pytest.raises(GradcheckError, match=r"not finite at \(2, 3\): .*logarithm.*give draw="):
+        with np.errstate(invalid="ignore"):
+            gradcheck(lambda x: x.log(), shapes=(2, 3))
     with pytest.raises(ValueError, match="either inputs or shapes"):
         gradcheck(F.relu, [np.ones(2)], shapes=(2,))
     with pytest.raises(GradcheckError, match="kink within"):

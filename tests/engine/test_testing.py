@@ -225,8 +225,10 @@ def test_operations_of_minires_pass(op, shapes, options):
 def test_what_is_no_operation_is_refused():
     with pytest.raises(LookupError, match="no operation 'swosh'"):
         check_operation("swosh", (3, 4))
-    with pytest.raises(TypeError, match="got a int"):
+    with pytest.raises(TypeError, match="but 3 is none"):
         check_operation(3, (3, 4))
+    with pytest.raises(TypeError, match="is a Module; gradcheck checks one"):
+        check_operation(mr.nn.ReLU(), (3, 4))
     with pytest.raises(ValueError, match="shapes must be"):
         check_operation("relu", "3,4")
     with pytest.raises(AssertionError, match="max_pool2d on backend numpy: TypeError"):

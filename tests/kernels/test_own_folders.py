@@ -124,6 +124,32 @@ class TestFolders:
         with pytest.raises(KernelFileError, match="was not added"):
             kernels.remove_folder(folder)
 
+    def test_machine_code_is_made_anew_when_a_file_changes_that_it_is_made_of(self, folder):
+        kernel = """
+import numpy as np
+from minires.kernels.jit import jit
+from minires.kernels.scaled.helper import scale
+
+@jit
+def go(x, y):
+    for i in range(x.size):
+        y[i] = scale(x[i])
+
+def forward(x):
+    y = np.empty_like(x)
+    go(x.ravel(), y.ravel())
+    return y, ()
+
+def backward(dy, saved, needs):
+    return (dy,)
+"""
+        write(folder, "scaled/reference.py", kernel)
+        for factor in (2, 3):
+            helper = f"from minires.kernels.jit import jit\n@jit\ndef scale(x): return {factor} * x"
+            write(folder, "scaled/helper.py", helper)
+            with kernels.add_folder(folder):
+                assert Function("scaled")(Tensor(np.ones(2))).numpy().tolist() == [factor] * 2
+
     def test_a_step_of_an_optimizer_needs_no_backward(self, folder):
         write(folder, "signed/reference.py", "def update(params, grads, lr):\n    pass\n")
         with kernels.add_folder(folder):

@@ -189,6 +189,9 @@ FORWARD = {
         forward=lambda x: x, backward=lambda dy, saved, needs: (dy,)
     ),
 }
+FORWARD["forward must take 1 arrays and nothing else, but is forward.x, w.: missing"] = (
+    SimpleNamespace(forward=lambda x, w: x, backward=lambda dy, saved, needs: (dy,))
+)
 BACKWARD = {
     "backward returned None, but gradient 0 must be": relu(dx=lambda dy, mask: (None,)),
     r"returned an array of shape \(2, 1\), but gr": relu(dx=lambda dy, mask: (dy[:, :1],)),

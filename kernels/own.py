@@ -96,8 +96,10 @@ def add(path: Path) -> None:
     importlib.invalidate_caches()
     try:
         for op in names:
-            if (ROOT / op).is_dir():
-                importlib.import_module(f"{PACKAGE}.{op}").__path__.append(str(path / op))
+            if any((root / op).is_dir() for root in roots()[:-1]):
+                places = importlib.import_module(f"{PACKAGE}.{op}").__path__
+                if str(path / op) not in list(places):  # without __init__.py Python has looked
+                    places.append(str(path / op))
             elif (path / op / "reference.py").is_file():
                 imported(f"{PACKAGE}.{op}.reference", path / op / "reference.py")
     except BaseException:
@@ -185,9 +187,11 @@ def failure(path: Path, error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename or path}, line {error.lineno}: {type(error).__name__}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).name == path.name]
-    line = f", line {own[-1].lineno}" if own else ""
-    return f"{path}{line}: {type(error).__name__}: {error}"
+    of_file = [frame for frame in frames if Path(frame.filename).name == path.name]
+    beside = [frame for frame in frames if Path(frame.filename).is_relative_to(path.parent)]
+    own = of_file or beside  # such as its __init__.py
+    place = f"{path.parent / Path(own[-1].filename).name}, line {own[-1].lineno}" if own else path
+    return f"{place}: {type(error).__name__}: {error}"
 
 
 def _operations(path: Path) -> list[str]:

@@ -7,6 +7,8 @@
 A Function keeps the kernel that it was made with, so its backward is yours, too, even after the
 block. Whatever computes several operations at once would go around yours: networks then call the
 parts one by one, and a fused operation called by name is refused.
+
+See docs/decisions/autodiff.md, "Replaced, not patched".
 """
 
 import inspect

@@ -4,6 +4,8 @@ Each suspect is a hypothesis of the form "what backward gives is what it would g
 mistake". If it holds for all entries to five digits, the report names it. Nothing is guessed from
 the code.
 
+See docs/decisions/autodiff.md, "Suspects, not guesses".
+
     the output's gradient    left out, squared, only its first row used
     a factor                 -1, 2, the batch N, another input
     a sum                    taken as a mean, or not taken: a broadcast
@@ -111,6 +113,8 @@ def factor(ratio: float, finding: Finding) -> str | None:
     for i, array in enumerate(finding.problem.arrays):
         if array.ndim:
             sizes.setdefault(array.shape[0], f"the batch, axis 0 of {finding.name(i)}")
+            rows = array.size // max(1, array.shape[-1])
+            sizes.setdefault(rows, f"all axes of {finding.name(i)} but the last")
         sizes.setdefault(array.size, f"the number of entries of {finding.name(i)}")
     y = finding.problem.y
     sizes.setdefault(y.size, "the number of entries of the output")
@@ -129,9 +133,9 @@ def factor(ratio: float, finding: Finding) -> str | None:
     return None
 
 
-def _close(a, b) -> bool:
+def _close(a, b, rtol: float = 1e-5) -> bool:
     """Whether two arrays agree to five digits, as far as differences can tell."""
-    return bool(np.abs(a - b).max(initial=0) <= 1e-5 * np.abs(b).max(initial=0) + 1e-7)
+    return bool(np.abs(a - b).max(initial=0) <= rtol * np.abs(b).max(initial=0) + 1e-7)
 
 
 def _zero(finding: Finding) -> str | None:
@@ -244,7 +248,11 @@ def _row(finding: Finding) -> str | None:
 
 
 def _normalization(finding: Finding) -> str | None:
-    """The terms by which mean and variance depend on x, left out of a normalisation's backward."""
+    """The terms by which mean and variance depend on x: left out of a normalisation, or wrong.
+
+    Without them the gradient would be c u, c for each channel. The right one is c u - mean - slope
+    times x without its mean: it has no part along a constant and none along x.
+    """
     x = finding.problem.arrays[finding.array]
     error = finding.analytic - finding.numerical
     if not finding.is_whole or x.ndim < 2:
@@ -254,19 +262,46 @@ def _normalization(finding: Finding) -> str | None:
         if count < 3 or x.size < 6:
             continue
         centred = x - x.mean(axes, keepdims=True)
-        mean = error.mean(axes, keepdims=True)
-        slope = (error * centred).sum(axes, keepdims=True) / (centred**2).sum(axes, keepdims=True)
+        mean, slope = _parts(error, centred, axes)
         over = f"over axes {axes}" if len(axes) > 1 else f"over axis {axes[0]}"
         says = (
             f"as in the backward of a normalisation {over}: the mean and the variance depend on x"
         )
-        if _close(error, mean + 0 * error):
-            return f"the term of the mean is left out, {says}"
-        if _close(error, slope * centred):
-            return f"the term of the variance is left out, {says}"
-        if _close(error, mean + slope * centred):
-            return f"the terms of the mean and of the variance are left out, {says}"
+        for parts, words in (
+            ((mean, 0 * slope), "the term of the mean"),
+            ((0 * mean, slope), "the term of the variance"),
+            ((mean, slope), "the terms of the mean and of the variance"),
+        ):
+            if _close(error, parts[0] + parts[1] * centred):
+                return f"{words} {_how(finding, centred, axes, parts, count)}, {says}"
     return None
+
+
+def _parts(array, centred, axes: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """How much of an array is constant, and how much goes with x."""
+    square = (centred**2).sum(axes, keepdims=True)
+    slope = (array * centred).sum(axes, keepdims=True) / square
+    return array.mean(axes, keepdims=True), slope
+
+
+def _how(finding: Finding, centred, axes: tuple, parts: tuple, count: int) -> str:
+    """What is wrong with the terms, from how large the error is beside them."""
+    u = finding.problem.cotangent
+    scales = [a for a in finding.problem.arrays if _broadcasts(a.shape, centred.shape)]
+    wrong = parts[0] + parts[1] * centred
+    for d in (u, *(u * scale for scale in scales)) if u.shape == centred.shape else ():
+        mean, slope = _parts(d, centred, axes)
+        free = d - mean - slope * centred
+        c = (finding.numerical * free).sum(axes, keepdims=True) / (free**2).sum(axes, keepdims=True)
+        right = c * mean * parts[0].any() + c * slope * parts[1].any() * centred
+        for factor, words in (
+            (1, "left out"),
+            (1 - count, "summed where a mean belongs"),
+            (2, "added where it must be subtracted"),
+        ):
+            if _close(wrong, factor * right, 1e-3):  # eps is part of the variance
+                return f"{'are' if parts[0].any() and parts[1].any() else 'is'} {words}"
+    return "seems to be left out or wrong"
 
 
 def _normalized(ndim: int) -> Iterator[tuple[int, ...]]:

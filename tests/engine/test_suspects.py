@@ -150,6 +150,21 @@ PLANTED = {
         ROWS,
         "of the mean and of the variance are left",
     ),
+    "terms summed": (
+        norm(lambda d, h, s, g: s * (d - d.sum(0) - h * (d * h).sum(0))),
+        ROWS,
+        "the terms of the mean and of the variance are summed where a mean belongs",
+    ),
+    "a term added": (
+        norm(lambda d, h, s, g: s * (d + mean(d) - h * mean(d * h))),
+        ROWS,
+        "the term of the mean is added where it must be subtracted",
+    ),
+    "all rows": (
+        made(lambda x, w: x * w, lambda dy, x, w: (dy * w, (dy * x).mean((0, 1)))),
+        {"shapes": [(2, 3, 4), (4,)]},
+        r"6 times too small \(6 is all axes of input 0 but the last\)",
+    ),
     "norm without gamma": (
         norm(lambda d, h, s, g: right(d / g, h, s, g)),
         ROWS,

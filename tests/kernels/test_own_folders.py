@@ -177,6 +177,10 @@ WRONG = {
     "other": ({"a/reference.py": SWISH, "a/cuda.py": "(("}, "a.cuda.py, line 1: SyntaxError"),
     "reference": ({"a/numba_cpu.py": SWISH}, "a has no reference.py, the file in array code"),
     "fails": ({"a/reference.py": "\n\nx = y"}, "a.reference.py, line 3: NameError: name 'y'"),
+    "contract": (
+        {"a/__init__.py": "\nx = y", "a/reference.py": SWISH},
+        "a.__init__.py, line 2: NameError",
+    ),
     "import": ({"a/reference.py": "import nowhere"}, "line 1: ModuleNotFoundError: .*nowhere"),
     "backward": (
         {"a/reference.py": "def forward(x):\n    return x, ()"},
@@ -208,6 +212,23 @@ def test_two_folders_may_not_have_one_file_twice(folder, tmp_path):
         with pytest.raises(KernelFileError, match="would stand for .*swish.reference.py"):
             kernels.add_folder(tmp_path / "second")
         assert "swish" in kernels.operations()
+
+
+@pytest.mark.parametrize("contract", [False, True])
+def test_a_folder_may_add_a_file_to_an_operation_of_another_one(folder, tmp_path, contract):
+    if contract:
+        write(folder, "swish/__init__.py", '"""Swish."""')
+    more = tmp_path / "more"
+    write(more, "swish/numba_cpu.py", SWISH.replace("return x * s,", "return x + s,"))
+    x = Tensor(np.zeros(1))
+    with kernels.add_folder(folder):
+        for _ in range(2):
+            with kernels.add_folder(more), mr.use("numba"):
+                assert Function("swish")(x).item() == 0.5
+            with mr.use("numba"):
+                assert Function("swish")(x).item() == 0
+    with pytest.raises(KernelFileError, match="swish has no reference.py"):
+        kernels.add_folder(more)
 
 
 def test_a_kernel_that_is_wrong_is_named_when_it_is_used(folder):

@@ -205,7 +205,7 @@ def test_a_replaced_operation_is_the_one_that_is_checked():
 
 OURS = [
     ("add", [(3, 4), (4,)], {}),
-    ("conv2d", [(2, 6, 5, 3), (3, 3, 3, 4)], {"stride": (2, 1), "padding": (1, 0)}),
+    ("conv2d", [(2, 4, 3, 2), (3, 3, 2, 3)], {"stride": (2, 1), "padding": (1, 0)}),
     ("linear", [(3, 4), (4, 2), (2,)], {}),
     ("max_pool2d", (2, 4, 6, 2), {"kernel": (2, 2), "stride": (2, 2)}),
     ("shortcut", (2, 4, 4, 2), {"stride": 2, "channels": 4}),

@@ -60,7 +60,7 @@ setup(
             "mypy>=2.4",
         ],
         "dask": ["distributed>=2024.8"],
-        "parity": ["torch==2.13.0"],
+        "parity": ["torch==2.13.0", "expecttest>=0.3", "onnx>=1.19"],
         "cuda12": ["cupy-cuda12x>=14", "numba-cuda[cu12]>=0.30", "ml_dtypes>=0.5"],
         "cuda13": ["cupy-cuda13x>=14", "numba-cuda[cu13]>=0.30", "ml_dtypes>=0.5"],
     },

@@ -6,7 +6,7 @@ from minires import axes as named
 from minires import backend, operators
 from minires.arguments import flag, integer
 from minires.names import pytorch_names
-from minires.shaping import gather, where
+from minires.shaping import broadcast, gather, where
 from minires.tensor import Tensor, as_tensor
 
 
@@ -31,14 +31,22 @@ def remainder(a, b) -> Tensor:
 
 
 def masked_fill(x, mask, value) -> Tensor:
-    """`value` (a number) where the mask is True, x elsewhere."""
+    """`value`, a number, where the mask is True, x elsewhere."""
     x = as_tensor(x)
-    return where(mask, x.dtype.type(value), x)
+    if not isinstance(value, Tensor):
+        value = x.dtype.type(value)
+    elif value.ndim:
+        raise ValueError(f"masked_fill: value must be a number, but is {value.shape}; use where")
+    return where(mask, value, x)
 
 
 def masked_select(x, mask) -> Tensor:
     """The elements of x where the mask is True, one after the other."""
-    return as_tensor(x)[as_tensor(mask)]
+    x, mask = as_tensor(x), as_tensor(mask)
+    if mask.dtype != bool:
+        raise TypeError(f"masked_select: mask must hold bools, but holds {mask.dtype}")
+    x, mask = broadcast("masked_select", x, mask)
+    return x.flatten()[mask.flatten()]
 
 
 def tril(x, diagonal: int = 0) -> Tensor:
@@ -60,8 +68,11 @@ def _triangle(name: str, x, diagonal) -> Tensor:
 
 
 @pytorch_names
-def argsort(x, axis: int = -1, descending: bool = False) -> Tensor:
-    """Places along `axis` in the order of their values (int64); equal ones keep their order."""
+def argsort(x, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """Places along `axis` in the order of their values (int64).
+
+    Equal ones keep their order, whatever `stable`, PyTorch's word, says.
+    """
     x = as_tensor(x)
     if x.ndim == 0:
         return Tensor(backend.xp().zeros((), np.int64))
@@ -74,17 +85,26 @@ def argsort(x, axis: int = -1, descending: bool = False) -> Tensor:
 
 
 @pytorch_names
-def sort(x, axis: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
-    """Values in order along `axis`, and the places they had."""
+def sort(x, axis: int = -1, descending: bool = False, stable: bool = True) -> tuple[Tensor, Tensor]:
+    """Values in order along `axis`, and the places they had; equal ones keep their order."""
     x = as_tensor(x)
     places = argsort(x, axis, descending)
     return (gather(x, axis, places) if x.ndim else x), places
 
 
 @pytorch_names
-def topk(x, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The k largest (or smallest) along `axis`, best first, and their places."""
+def topk(
+    x,
+    k: int,
+    axis: int = -1,
+    largest: bool = True,
+    sorted: bool = True,  # noqa: A002
+) -> tuple[Tensor, Tensor]:
+    """The k largest (or smallest) along `axis`, and their places: best first, always."""
     x = as_tensor(x)
+    if x.ndim == 0:
+        values, places = topk(x.reshape(1), k, axis, largest)
+        return values.reshape(()), places.reshape(())
     axis = named.axis("topk", axis, x.ndim)
     k = integer("topk", "k", k, least=0, most=x.shape[axis])
     places = argsort(x, axis, descending=flag("topk", "largest", largest))
@@ -92,9 +112,18 @@ def topk(x, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tenso
     return gather(x, axis, places), places
 
 
-def nonzero(x) -> Tensor:
-    """Indices of the elements that are not 0: (count, axes), int64."""
-    return Tensor(backend.xp().argwhere(as_tensor(x).data != 0))
+def nonzero(x, as_tuple: bool = False):
+    """Indices of the elements that are not 0: (count, axes), int64.
+
+    With `as_tuple` a tensor for each axis, so that x[nonzero(x, True)] are those elements.
+    """
+    x = as_tensor(x)
+    as_tuple = flag("nonzero", "as_tuple", as_tuple)
+    x = x.reshape(1) if as_tuple and x.ndim == 0 else x
+    places = backend.xp().argwhere(x.data != 0)
+    if as_tuple:
+        return tuple(Tensor(column) for column in places.T)
+    return Tensor(places)
 
 
 @pytorch_names

@@ -1,5 +1,8 @@
 """Sums of products by named axes, and what follows from them."""
 
+import numpy as np
+
+from minires.arguments import integer
 from minires.function import Function
 from minires.shaping import expand, tensors_of
 from minires.tensor import Tensor, as_tensor
@@ -81,9 +84,11 @@ def trace(x) -> Tensor:
     return diagonal(x).sum()
 
 
-def diagonal(x) -> Tensor:
-    """The main diagonal of a square matrix."""
-    x = as_tensor(x)
-    if x.ndim != 2 or x.shape[0] != x.shape[1]:
-        raise ValueError(f"diagonal: a square matrix is needed, but this tensor is {x.shape}")
-    return einsum("ii->i", x)
+def diagonal(x, offset: int = 0) -> Tensor:
+    """The main diagonal of a matrix, or one above it (offset 1, 2, ...) or below (-1, -2, ...)."""
+    x, offset = as_tensor(x), integer("diagonal", "offset", offset)
+    if x.ndim != 2:
+        raise ValueError(f"diagonal: a matrix is needed, but this tensor is {x.shape}")
+    rows, columns = max(0, -offset), max(0, offset)
+    i = np.arange(max(0, min(x.shape[0] - rows, x.shape[1] - columns)))
+    return x[rows + i, columns + i]

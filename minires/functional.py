@@ -312,9 +312,10 @@ def cross_entropy(
     """
     (logits,) = checks.floats("cross_entropy", logits=logits)
     smoothing = real("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
+    target = labels
     labels = labels.data if isinstance(labels, Tensor) else backend.asarray(labels)
     if logits.ndim and labels.shape == logits.shape and labels.dtype.kind == "f":
-        return soft_cross_entropy(logits, labels, weight, reduction, smoothing)
+        return soft_cross_entropy(logits, target, weight, reduction, smoothing)
     if logits.ndim < 2 or labels.shape != logits.shape[:-1]:
         raise ValueError(
             f"cross_entropy: logits must be (N,K) and labels (N,), but are {logits.shape} and "

@@ -24,6 +24,8 @@ INSTEAD: dict[str, dict[str, str]] = {
         "pin_memory": "nothing is to be pinned: leave it out",
         "share_memory_": "nothing is to be shared: leave it out",
         "bfloat16": "choose the precision of a run: minires.backend.set_precision('bf16')",
+        "indices": "x.max(axis) and x.min(axis) are the values; places are x.argmax(axis)",
+        "values": "x.max(axis) and x.min(axis) are the values; places are x.argmax(axis)",
         "grad_fn_name": "read x.grad_fn.name",
         "zero_": f"{IN_PLACE} x.data[...] = 0, or x.grad = None for a gradient",
         "fill_": f"{IN_PLACE} x.data[...] = value",

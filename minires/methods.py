@@ -9,6 +9,7 @@ from functools import wraps
 
 import numpy as np
 
+from minires import axes as named
 from minires import (
     backend,
     comparing,
@@ -19,6 +20,7 @@ from minires import (
     shaping,
     statistics,
 )
+from minires.arguments import integer
 from minires.recording import is_recording
 from minires.tensor import Tensor, as_tensor
 
@@ -43,7 +45,6 @@ UNARY = {
     "log1p": "log(1 + x) of every element, exact for small x.",
     "floor": "The next integer below every element.",
     "ceil": "The next integer above every element.",
-    "round": "The nearest integer to every element; of two as near, the even one.",
     "sign": "-1, 0 or 1 for every element.",
 }
 BY_NAME = {
@@ -67,13 +68,10 @@ OTHER_NAMES = {
     "tile": "repeat",
     "broadcast_to": "expand",
     "absolute": "abs",
-    "add": "__add__",
-    "sub": "__sub__",
-    "subtract": "__sub__",
+    "subtract": "sub",
     "mul": "__mul__",
     "multiply": "__mul__",
-    "div": "__truediv__",
-    "divide": "__truediv__",
+    "divide": "div",
     "true_divide": "__truediv__",
     "pow": "__pow__",
     "neg": "__neg__",
@@ -153,7 +151,7 @@ IN_PLACE = [
 
 def permute(x: Tensor, *axes) -> Tensor:
     """The axes in this order, each named once."""
-    return operators.transpose(x, axes)
+    return operators.transpose(x, named.lengths("permute", axes))
 
 
 def tolist(x: Tensor):
@@ -214,6 +212,42 @@ def logical_not(x: Tensor) -> Tensor:
     return x == 0
 
 
+def round_(x: Tensor, decimals: int = 0) -> Tensor:
+    """The nearest number with `decimals` decimals to every element; of two, the even one."""
+    decimals = integer("round", "decimals", decimals)
+    if decimals == 0 or (x.dtype.kind in "iub" and decimals > 0):
+        return operators.unary("round", x)
+    factor = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return operators.unary("round", x * factor) / factor
+    return operators.unary("round", x / factor) * factor
+
+
+def add(x: Tensor, other, *, alpha: float = 1) -> Tensor:
+    """x + alpha other."""
+    return x + (other if alpha == 1 else alpha * as_tensor(other))
+
+
+def sub(x: Tensor, other, *, alpha: float = 1) -> Tensor:
+    """x - alpha other."""
+    return x - (other if alpha == 1 else alpha * as_tensor(other))
+
+
+def div(x: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
+    """x / other; "floor" or "trunc" rounds the quotient down, or towards zero."""
+    if rounding_mode not in (None, "floor", "trunc"):
+        raise ValueError(
+            f"div: rounding_mode must be None, 'floor' or 'trunc', but is {rounding_mode!r}"
+        )
+    if rounding_mode is None:
+        return x / other
+    if rounding_mode == "floor":
+        return x // other
+    x, other = operators.operands("div", x, other)
+    quotient = x.abs() // other.abs() * x.sign() * other.sign()
+    return quotient.astype(x.dtype)
+
+
 def square(x: Tensor) -> Tensor:
     """x^2 of every element."""
     return x * x
@@ -245,7 +279,7 @@ def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1)
 
 
 OWN = (permute, tolist, astype, type_as, clone, requires_grad_, contiguous, t, numel, dim)
-OTHERS = (logical_not, square, reciprocal, rsqrt, view_as, expand_as, addmm)
+OTHERS = (logical_not, add, sub, div, square, reciprocal, rsqrt, view_as, expand_as, addmm)
 PROPERTIES = {
     "is_leaf": (lambda x: x.grad_fn is None, "Whether no operation made this tensor."),
     "device": (placement.device, '"cpu", or "cuda" for an array on a GPU.'),
@@ -259,7 +293,7 @@ def _unary(kind: str, meaning: str):
     def method(x):
         return operators.unary(kind, x)
 
-    method.__name__, method.__doc__ = kind, meaning
+    method.__name__, method.__qualname__, method.__doc__ = kind, f"Tensor.{kind}", meaning
     return method
 
 
@@ -303,6 +337,7 @@ def install() -> None:
         setattr(Tensor, name, method)
     for name, (value, meaning) in PROPERTIES.items():
         setattr(Tensor, name, property(value, doc=meaning))
+    Tensor.round = round_  # type: ignore[attr-defined]
     Tensor.prod = statistics.product  # type: ignore[attr-defined]
     Tensor.any, Tensor.all = comparing.any_of, comparing.all_of  # type: ignore[attr-defined]
     for name, meant in OTHER_NAMES.items():

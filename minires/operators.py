@@ -9,6 +9,8 @@ bare number, has a say only if its kind is higher. Numbers of half length (float
 computed with as float32, and the result is rounded once.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from math import prod
 
 import numpy as np
@@ -136,18 +138,22 @@ def reshape(x, shape: tuple):
     return Reshape(shape=wanted)(x)
 
 
-def transpose(x, axes: tuple):
-    """x with its axes in the given order; reversed if none is given."""
-    order = named.lengths("transpose", axes) if axes else tuple(range(x.ndim))[::-1]
-    if axes and len(order) == 2:  # PyTorch's meaning; the order of a matrix can only be that, too
-        first, second = named.axes("transpose", order, x.ndim)
-        order = tuple(second if i == first else first if i == second else i for i in range(x.ndim))
+def transpose(x, order: tuple):
+    """x with its axes in this order."""
     axes = named.axes("transpose", order, x.ndim)
     if len(axes) != x.ndim:
         raise ValueError(
             f"transpose: {axes} does not name each of the {x.ndim} axes of {x.shape} once"
         )
     return Transpose(axes=axes)(x)
+
+
+def exchange(x, first, second):
+    """x with two axes exchanged."""
+    first, second = (named.axis("transpose", axis, x.ndim) for axis in (first, second))
+    order = list(range(x.ndim))
+    order[first], order[second] = second, first
+    return transpose(x, tuple(order))
 
 
 def index(x, key):
@@ -226,6 +232,19 @@ def is_floating(dtype) -> bool:
 def floating(x):
     """Integers as float32: the functions of analysis do not stay in the integers."""
     return x if is_floating(x.dtype) else cast(x, np.float32)
+
+
+def in_dtype(function: Callable) -> Callable:
+    """Have a function of a tensor understand `dtype=`: x becomes that before all else."""
+
+    @wraps(function)
+    def computing(x, *args, dtype=None, **named):
+        if dtype is None:
+            return function(x, *args, **named)
+        x = x if isinstance(x, Function.Tensor) else Function.Tensor(x)
+        return function(cast(x, np.dtype(dtype)), *args, **named)
+
+    return computing
 
 
 def operands(name: str, a, b) -> tuple:

@@ -112,6 +112,16 @@ def where(condition, a, b) -> Tensor:
     return Function("where", condition=data)(a, b)
 
 
+def broadcast(op: str, *tensors) -> list[Tensor]:
+    """All of them in the one shape that they broadcast to."""
+    try:
+        shape = np.broadcast_shapes(*(x.shape for x in tensors))
+    except ValueError:
+        shapes = " and ".join(str(x.shape) for x in tensors)
+        raise ValueError(f"{op}: shapes {shapes} do not broadcast") from None
+    return [x if x.shape == shape else expand(x, *shape) for x in tensors]
+
+
 def pad(x, widths, value: float = 0.0) -> Tensor:
     """x with a constant border.
 

@@ -7,7 +7,7 @@ import numpy as np
 from minires import checks
 from minires.arguments import flag, real
 from minires.names import pytorch_names
-from minires.shaping import index_select, where
+from minires.shaping import broadcast, index_select, where
 from minires.statistics import clip, norm, softmax
 from minires.tensor import Tensor, as_tensor
 
@@ -24,11 +24,14 @@ def cosine_similarity(a, b, axis: int = 1, eps: float = 1e-8) -> Tensor:
     """Cosine of the angle between vectors along `axis`; their lengths count as at least `eps`."""
     a, b = checks.floats("cosine_similarity", a=a, b=b)
     least = real("cosine_similarity", "eps", eps, least=0)
+    a, b = broadcast("cosine_similarity", a, b)
     lengths = [clip(norm(x, 2, axis, True), min=least) for x in (a, b)]
     return ((a / lengths[0]) * (b / lengths[1])).sum(axis)
 
 
-def scaled_dot_product_attention(q, k, v, attn_mask=None, is_causal: bool = False) -> Tensor:
+def scaled_dot_product_attention(
+    q, k, v, attn_mask=None, dropout_p: float = 0.0, is_causal: bool = False
+) -> Tensor:
     """softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017, equation 1).
 
     Parameters
@@ -38,6 +41,8 @@ def scaled_dot_product_attention(q, k, v, attn_mask=None, is_causal: bool = Fals
     v : Tensor (..., S, E)
     attn_mask : bool array (..., L, S), or float array that is added, optional
         False: what may not be looked at.
+    dropout_p : float
+        0: weights are not dropped here.
     is_causal : bool
         Place i may look at places up to i alone.
 
@@ -47,6 +52,8 @@ def scaled_dot_product_attention(q, k, v, attn_mask=None, is_causal: bool = Fals
     """
     op = "scaled_dot_product_attention"
     q, k, v = checks.floats(op, q=q, k=k, v=v)
+    if dropout_p != 0:
+        raise ValueError(f"{op}: dropout_p must be 0, but is {dropout_p!r}; drop values instead")
     scores = q @ k.transpose(-2, -1) * (1 / sqrt(q.shape[-1]))
     if flag(op, "is_causal", is_causal):
         if attn_mask is not None:

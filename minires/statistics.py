@@ -15,12 +15,14 @@ from minires.tensor import Tensor, as_tensor
 
 
 @pytorch_names
+@operators.in_dtype
 def softmax(x, axis: int) -> Tensor:
     """e^x / sum of e^x along `axis`: positive numbers whose sum is 1."""
     return _along("softmax", x, axis)
 
 
 @pytorch_names
+@operators.in_dtype
 def log_softmax(x, axis: int) -> Tensor:
     """The logarithm of `softmax`, exact where softmax itself would round to 0."""
     return _along("log_softmax", x, axis)
@@ -48,7 +50,16 @@ def _along(kind: str, x, axis) -> Tensor:
 @pytorch_names
 def amin(x, axis=None, keepdims: bool = False) -> Tensor:
     """Minimum over `axis`; equal minima share the gradient equally (PyTorch's `amin`)."""
-    return -(-as_tensor(x)).max(axis, keepdims)
+    x = as_tensor(x)
+    if isinstance(axis, Tensor):
+        return operators.binary("minimum", x, axis)
+    if x.dtype.kind not in "iub":
+        return -(-x).max(axis, keepdims)
+    axes = named.axes("amin", axis, x.ndim)  # -x of the smallest integer, or of a bool, is none
+    if any(x.shape[i] == 0 for i in axes):
+        raise ValueError(f"amin: there is no smallest of no elements (shape {x.shape})")
+    keepdims = flag("amin", "keepdims", keepdims)
+    return Tensor(backend.xp().asarray(x.data.min(axis=axes, keepdims=keepdims)))
 
 
 @pytorch_names
@@ -77,15 +88,19 @@ def _place(name: str, x, axis, keepdims: bool) -> Tensor:
 
 
 @pytorch_names
-def var(x, axis=None, keepdims: bool = False, correction: float = 1) -> Tensor:
+def var(
+    x, axis=None, keepdims: bool = False, correction: float = 1, unbiased: bool | None = None
+) -> Tensor:
     """Variance over `axis`: squared deviations from the mean, their sum / (n - correction).
 
     With correction 1 (PyTorch's default) the estimate for the population that x is a sample of;
-    with 0 the variance of x itself (NumPy's default).
+    with 0 the variance of x itself (NumPy's default). `unbiased`, PyTorch's older word, stands for
+    correction 1 or 0.
     """
     x = operators.floating(as_tensor(x))
     axes = named.axes("var", axis, x.ndim)
     keepdims = flag("var", "keepdims", keepdims)
+    correction = correction if unbiased is None else int(flag("var", "unbiased", unbiased))
     n = prod(x.shape[i] for i in axes) - real("var", "correction", correction, least=0)
     deviation = x - x.mean(axes, True)
     total = (deviation * deviation).sum(axes, keepdims)
@@ -93,12 +108,15 @@ def var(x, axis=None, keepdims: bool = False, correction: float = 1) -> Tensor:
 
 
 @pytorch_names
-def std(x, axis=None, keepdims: bool = False, correction: float = 1) -> Tensor:
+def std(
+    x, axis=None, keepdims: bool = False, correction: float = 1, unbiased: bool | None = None
+) -> Tensor:
     """Standard deviation: the square root of `var`."""
-    return var(x, axis, keepdims, correction).sqrt()
+    return var(x, axis, keepdims, correction, unbiased).sqrt()
 
 
 @pytorch_names
+@operators.in_dtype
 def product(x, axis=None, keepdims: bool = False) -> Tensor:
     """Product over `axis` (an int, a tuple of ints, or None for all)."""
     x = as_tensor(x)
@@ -107,6 +125,7 @@ def product(x, axis=None, keepdims: bool = False) -> Tensor:
 
 
 @pytorch_names
+@operators.in_dtype
 def cumsum(x, axis: int) -> Tensor:
     """Cumulative sums along `axis`."""
     x = as_tensor(x)

@@ -317,18 +317,25 @@ class Tensor:
     # Reductions
 
     @pytorch_names
+    @operators.in_dtype
     def sum(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Sum over `axis` (an int, a tuple of ints, or None for all)."""
         return operators.reduce("sum", self, axis, keepdims)
 
     @pytorch_names
+    @operators.in_dtype
     def mean(self, axis=None, keepdims: bool = False) -> "Tensor":
         """Mean over `axis` (an int, a tuple of ints, or None for all)."""
         return operators.reduce("mean", self, axis, keepdims)
 
     @pytorch_names
     def max(self, axis=None, keepdims: bool = False) -> "Tensor":
-        """Maximum over `axis`; equal maxima share the gradient equally (PyTorch's `amax`)."""
+        """Maximum over `axis`; equal maxima share the gradient equally (PyTorch's `amax`).
+
+        Values alone, not places: those are `argmax(axis)`. Of two tensors, as `maximum`.
+        """
+        if isinstance(axis, Tensor):
+            return operators.binary("maximum", self, axis)
         return operators.reduce("max", self, axis, keepdims)
 
     # Shapes
@@ -337,18 +344,21 @@ class Tensor:
         """The same elements in another shape; one length may be -1."""
         return operators.reshape(self, shape)
 
-    def flatten(self, start: int = 0, end: int = -1) -> "Tensor":
-        """All axes from `start` to `end`, the last one included, made into one."""
-        start = axes.axis("flatten", start, max(1, self.ndim))
-        end = axes.axis("flatten", end, max(1, self.ndim)) + 1
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
+        """All axes from `start_dim` to `end_dim`, that one included, made into one."""
+        start = axes.axis("flatten", start_dim, max(1, self.ndim))
+        end = axes.axis("flatten", end_dim, max(1, self.ndim)) + 1
         if end <= start:
             raise ValueError(f"flatten: axis {end - 1} lies before axis {start}")
         shape = self.shape
         return self.reshape(*shape[:start], prod(shape[start:end]), *shape[end:])
 
     def transpose(self, *order) -> "Tensor":
-        """Axes in the given order; reversed if none is given; two axes are exchanged."""
-        return operators.transpose(self, order)
+        """Axes reversed, or in the order of a tuple; `transpose(i, j)` exchanges two of them."""
+        if len(order) == 2 and not any(isinstance(axis, tuple | list) for axis in order):
+            return operators.exchange(self, *order)
+        given = axes.lengths("transpose", order) if order else tuple(range(self.ndim))[::-1]
+        return operators.transpose(self, given)
 
     @property
     def T(self) -> "Tensor":

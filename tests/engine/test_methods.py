@@ -47,6 +47,10 @@ SAME = [  # one expression for both
     "x.relu().contiguous()",
     "x.sum(dim=0, keepdim=True), x.mean(dim=1)",
     "x.nonzero()",
+    "x.permute(0, 1), x.permute((0, 1)), x.permute(1, 0)",
+    "x.transpose(1, 0), x.transpose(0, 0), x.transpose(-1, -2)",
+    "x.movedim(-1, -1), x.movedim(0, 1), x.unsqueeze(0).movedim(0, 0)",
+    "x.logsumexp(1), x.logsumexp(0, keepdim=True), x.logsumexp((0, 1))",
 ]
 
 
@@ -80,6 +84,23 @@ def test_whole_numbers_divide_as_in_python():
     assert (100 // Tensor([7])).tolist() == [14] and (x // 2).dtype == np.int64
     with pytest.raises(ZeroDivisionError, match="an integer cannot be divided by 0"):
         x // 0
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i8", "?"])
+def test_the_smallest_integer_is_found(dtype):
+    array = np.array([[0, 1], [1, 1]], dtype)
+    array[1, 0] = np.iinfo(dtype).min if dtype != "?" else 0
+    x = Tensor(array)
+    assert x.min().item() == array.min() and x.min(0).tolist() == array.min(0).tolist()
+    assert x.amin(1, keepdim=True).shape == (2, 1)
+    with pytest.raises(ValueError, match="no smallest of no elements"):
+        Tensor(array[:0]).min()
+
+
+def test_a_sequence_of_axes_is_an_order_and_two_numbers_are_exchanged():
+    x = Tensor(A)
+    assert x.transpose((0, 1)).shape == (3, 4) and x.transpose((1, 0)).shape == (4, 3)
+    assert x.transpose(0, 1).shape == x.transpose().shape == x.T.shape == (4, 3)
 
 
 def test_bits_are_combined_and_floats_refused():

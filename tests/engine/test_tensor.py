@@ -149,7 +149,7 @@ WRONG = {
         ValueError,
         r"reshape: the 6 elements of \(2, 3\) do not fit into \(4,\)",
     ),
-    "transpose twice": (lambda: ones(2, 3).transpose(0, 0), ValueError, "names an axis twice"),
+    "transpose twice": (lambda: ones(2, 3).transpose((0, 0)), ValueError, "names an axis twice"),
     "transpose too few": (lambda: ones(2, 3).transpose(0), ValueError, "each of the 2 axes"),
     "transpose too far": (lambda: ones(2, 3).transpose(0, 3), ValueError, "out of range"),
     "an index too far": (lambda: ones(2)[5], IndexError, "index 5 is out of bounds"),

@@ -65,6 +65,10 @@ mr.Tensor([1, 2], dtype=mr.float32); mr.zeros(2, 3); mr.zeros((2, 3)); mr.ones(2
 mr.full((2, 2), 7.0); mr.eye(3); mr.arange(5); mr.arange(0, 1, 0.25); mr.linspace(0, 1, 5)
 mr.zeros_like(x); mr.ones_like(x); mr.full_like(x, 2.0); mr.rand(2, 3); mr.randn(2, 3)
 mr.randn(2, 3, requires_grad=True); mr.randint(0, 10, (3,)); mr.randperm(5); mr.rand_like(x)
+mr.zeros(3, device="cpu"); mr.randn(2, device=x.device, requires_grad=True); mr.randint(5, (3,))
+mr.randint(0, 5, size=(3,)); x.sum(dtype=mr.float64); F.softmax(x, dim=1, dtype=mr.float64)
+x.var(unbiased=False); x.flatten(start_dim=0); x.add(y, alpha=2); x.div(2, rounding_mode="floor")
+x.round(decimals=1); x.diagonal(1); x.nonzero(as_tuple=True); x[x.nonzero(as_tuple=True)]
 mr.randn_like(x); mr.manual_seed(0); mr.from_numpy(np.ones(3)); mr.cat([x, y])
 mr.cat((x, y), dim=1); mr.stack([x, y]); mr.stack([x, y], dim=-1); mr.concat([x, y])
 mr.where(x > 0, x, y); mr.split(x, 2); mr.chunk(x, 2); mr.einsum("ij,kj->ik", x, y)
@@ -144,9 +148,8 @@ optim.lr_scheduler.LambdaLR(opt, lambda e: 0.9**e)
 optim.lr_scheduler.OneCycleLR(opt, 0.1, total_steps=100); optim.lr_scheduler.ConstantLR(opt)
 optim.lr_scheduler.ReduceLROnPlateau(opt).step(1.0); loss.item(); float(loss); loss.detach()
 mr.float; mr.int; mr.bool; np.ones(4) * x; np.ones((3, 4), "f4") @ v; np.float32(2) * x
-np.add(x, y)
-nn.init.trunc_normal_(model[4].weight, std=0.02); nn.init.orthogonal_(model[4].weight)
-opt.param_groups[0]["params"]; x.flip(dims=[0, 1])
+np.add(x, y); nn.init.trunc_normal_(model[4].weight, std=0.02)
+nn.init.orthogonal_(model[4].weight); opt.param_groups[0]["params"]; x.flip(dims=[0, 1])
 """
 """Lines that work as they are; parted by semicolons."""
 
@@ -197,6 +200,8 @@ INSTEAD = {
     "x.nan_to_num()": "minires.where(x.isnan()",
     "x.count_nonzero()": "(x != 0).sum()",
     "x.index_add_(0, y, x)": "np.add.at",
+    "x.max(dim=1).indices": "x.argmax(axis)",
+    "x.min(dim=1).values": "are the values",
     "x.softmx(1)": "did you mean 'softmax'",
     "x.reshpe(2, 6)": "did you mean 'reshape'",
     "x.cross_entropy(y)": "minires.functional.cross_entropy",

@@ -105,6 +105,7 @@ def test_a_lost_terminal_costs_nothing(tmp_path):
 
 STARTING = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupter:
     def find_spec(self, name, path=None, target=None):
         if name == NAME:

@@ -239,6 +239,9 @@ BACKENDS = {
 BUILT_IN = tuple(BACKENDS)
 """Those that cannot be removed."""
 
+_ADDED: dict[str, kernels.AddedFolder] = {}
+"""Backend -> the folder that `register` has added for it."""
+
 
 def register(
     backend: Backend | str,
@@ -288,7 +291,10 @@ def register(
 
 def _on_top_of(base: Backend, name: str, file: str, folder, package: str) -> Backend:
     """An entry for kernels from outside, on the arrays of the backend `base`."""
+    before = list(kernels.own.FOLDERS)
     added = kernels.add_folder(folder) if folder is not None else None
+    if added is not None and added.path in before:
+        added = None  # whoever has added it takes it away
     backend = Backend(
         name,
         file,
@@ -313,16 +319,26 @@ def _on_top_of(base: Backend, name: str, file: str, folder, package: str) -> Bac
             f"register: {missing}; backend {name!r} needs at least one, such as relu/{file}.py in "
             f"{where}"
         )
+    if added is not None:
+        _ADDED[name] = added
     return backend
 
 
 def unregister(name: str) -> None:
-    """Take a backend that `register` has added away; a ValueError if it is none of them."""
+    """Take a backend that `register` has added away, with its folder.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them, or another backend stands on top of it.
+    """
     if name in BUILT_IN or name not in BACKENDS:
         raise ValueError(f"unregister: {name!r} is no backend that register has added")
     if above := [entry.name for entry in BACKENDS.values() if entry.like == name]:
         raise ValueError(f"unregister: backend {above[0]!r} stands on top of {name!r}")
     del BACKENDS[name]
+    if (folder := _ADDED.pop(name, None)) is not None:
+        folder.remove()
 
 
 def get(name: str) -> Backend:

@@ -323,11 +323,11 @@ def _broadcasts(shape: tuple, to: tuple) -> bool:
 SUSPECTS: tuple[Callable[[Finding], str | None], ...] = (
     _zero,
     _cotangent,
-    _few,
     _factor,
     _other_input,
     _order,
     _row,
     _normalization,
+    _few,
 )
 """In the order in which they are tried."""

@@ -60,6 +60,34 @@ def test_layers_pass_and_are_left_as_they_were(name, module, shapes, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+LAYERS = {
+    "AvgPool2d": (nn.AvgPool2d(2), (2, 4, 4, 2)),
+    "BatchNorm1d": (nn.BatchNorm1d(3), [[(4, 3)]]),
+    "Conv2d": (nn.Conv2d(4, 4, 3, padding=1, groups=2), (2, 4, 4, 4)),
+    "ConvTranspose2d": (nn.ConvTranspose2d(2, 3, 3, stride=2), (2, 3, 3, 2)),
+    "GroupNorm": (nn.GroupNorm(2, 4), (2, 3, 3, 4)),
+    "InstanceNorm2d": (nn.InstanceNorm2d(2, affine=True), (2, 3, 3, 2)),
+    "LayerNorm": (nn.LayerNorm(4), (3, 4)),
+    "MaxPool2d": (nn.MaxPool2d(2), (2, 4, 4, 2)),
+    "PReLU": (nn.PReLU(), (3, 4)),
+    "RMSNorm": (nn.RMSNorm(4), (3, 4)),
+    "activations": (nn.Sequential(nn.GELU(), nn.SiLU(), nn.Tanh(), nn.Softplus()), (3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_every_kind_pass(name):
+    module, shapes = LAYERS[name]
+    before = state_of(module)
+    assert gradcheck(module, shapes=shapes)
+    assert state_of(module) == before
+
+
+def test_an_embedding_is_checked_by_its_weight():
+    draw = lambda rng, shape: rng.integers(0, 5, shape)  # noqa: E731
+    assert gradcheck(nn.Embedding(5, 3), shapes=(2, 4), draw=draw)
+
+
 def test_a_module_that_fails_is_left_as_it_was():
     class Wrong(nn.Module):
         def __init__(self, inner):

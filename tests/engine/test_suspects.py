@@ -84,6 +84,11 @@ PLANTED = {
     "dy squared": (square(lambda dy, x: 2 * x * dy**2), SHAPES, "with the square of dy"),
     "sign": (square(lambda dy, x: -2 * x * dy), SHAPES, "the sign is wrong"),
     "twice": (square(lambda dy, x: 4 * x * dy), SHAPES, "2 times too large: .*added twice"),
+    "twice, mostly zeros": (
+        made(lambda x: x.max(keepdims=True), lambda dy, x: (2 * dy * (x == x.max()),)),
+        SHAPES,
+        "2 times too large",
+    ),
     "half": (square(lambda dy, x: x * dy), SHAPES, "2 times too small"),
     "batch": (
         square(lambda dy, x: 2 * x * dy * len(x)),

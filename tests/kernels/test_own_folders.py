@@ -254,6 +254,7 @@ class TestBackends:
             capsys.readouterr().out
         )
         backend.unregister("student")
+        assert own.FOLDERS == [] and not kernels.has_own("relu", "student")
         with pytest.raises(mr.BackendUnavailable, match="no backend is named 'student'"):
             mr.use("student")
 

@@ -12,8 +12,8 @@ See docs/decisions/autodiff.md, "Replaced, not patched".
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ContextDecorator
 from contextvars import ContextVar
 from functools import cache
 from inspect import Parameter
@@ -69,8 +69,7 @@ class Entry:
         return given
 
 
-@contextmanager
-def replaced(op: str, by: Any) -> Iterator[None]:
+class replaced(ContextDecorator):
     """Inside, this thread computes operation `op` with the kernel `by`, on every backend.
 
     Blocks can be nested; other threads and the time after the block are not touched.
@@ -94,22 +93,27 @@ def replaced(op: str, by: Any) -> Iterator[None]:
         Inside the block, if a result is None, no array, or has another shape or dtype than the
         contract says: the message names the operation and the file.
     """
-    if own.find(op, "reference") is None:
-        raise LookupError(own.no_operation(op))
-    reference = _reference(op)
-    wanted = tuple(name for name in own.SIGNATURES if hasattr(reference, name))
-    if isinstance(by, str | Path):
-        kernel = own.load_file(by, wanted)
-        place = str(kernel.__file__)
-    else:
-        place = _place(by)
-        kernel = own.check(by, f"replaced({op!r}): {place}", wanted)
-    entry = Entry(op, kernel, place, reference)
-    token = _replaced.set(MappingProxyType({**_replaced.get(), op: entry}))
-    try:
-        yield
-    finally:
-        _replaced.reset(token)
+
+    def __init__(self, op: str, by: Any):
+        if own.find(op, "reference") is None:
+            raise LookupError(own.no_operation(op))
+        reference = _reference(op)
+        wanted = tuple(name for name in own.SIGNATURES if hasattr(reference, name))
+        if isinstance(by, str | Path):
+            kernel = own.load_file(by, wanted)
+            place = str(kernel.__file__)
+        else:
+            place = _place(by)
+            kernel = own.check(by, f"replaced({op!r}): {place}", wanted)
+        self._entry = Entry(op, kernel, place, reference)
+        self._tokens: list = []
+
+    def __enter__(self) -> None:
+        entries = {**_replaced.get(), self._entry.op: self._entry}
+        self._tokens.append(_replaced.set(MappingProxyType(entries)))
+
+    def __exit__(self, *exception) -> None:
+        _replaced.reset(self._tokens.pop())
 
 
 @cache

@@ -143,6 +143,16 @@ def test_blocks_can_be_nested_and_end_with_an_exception():
     assert not kernels.is_replaced("relu")
 
 
+def test_a_block_can_be_entered_again_and_decorate_a_function():
+    plus = replaced("relu", relu(lambda x: x + 1))
+    for _ in range(2):
+        with plus, plus:
+            assert (F.relu(X).numpy() == X + 1).all()
+        assert (F.relu(X).numpy() == X.clip(0)).all()
+    assert (plus(F.relu)(X).numpy() == X + 1).all()
+    assert not kernels.is_replaced("relu")
+
+
 def test_another_thread_is_not_touched():
     seen = []
     with replaced("relu", relu(lambda x: x + 1)):

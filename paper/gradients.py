@@ -2,10 +2,12 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 
 from minires import backend, nn
+from minires.arguments import integer
 from minires.training import Trainer, TrainingError
 from minires.training.directory import write_atomically
 
@@ -32,10 +34,10 @@ class Watched(Trainer):
         self.record = {"layers": list(self.watched), "steps": [], "norms": []}
         if self.step:  # not at the checkpoint before the first step
             try:
-                before = json.loads((self.out / FILE).read_text())
+                before = read(self.out / FILE)
                 kept = [i for i, step in enumerate(before["steps"]) if step < self.step]
                 self.record |= {key: [before[key][i] for i in kept] for key in ("steps", "norms")}
-            except (OSError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+            except TrainingError as error:
                 raise TrainingError(
                     f"{self.out / FILE} does not hold the norms of the first {self.step:,} "
                     f"iterations any more ({error}); delete {self.out} to train this network anew"
@@ -51,6 +53,29 @@ class Watched(Trainer):
             self.record["norms"].append(norms)
             # Written at once, so that no checkpoint knows more steps than this file.
             write_atomically(self.out / FILE, json.dumps(self.record).encode())
+
+
+def read(path: Path) -> dict:
+    """The record in a file: "layers", names; "steps", integers; "norms", a row for each step.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such file, or it holds something else.
+    """
+    try:
+        found = json.loads(path.read_text())
+        layers, steps, norms = (found[key] for key in ("layers", "steps", "norms"))
+        if not all(isinstance(name, str) for name in layers):
+            raise ValueError("a layer has no name")
+        steps = [integer("the record", "a step", step, least=0) for step in steps]
+        shape = (len(steps), len(layers))
+        table = np.array(norms, np.float64).reshape(shape if not len(steps) else (-1, shape[1]))
+        if table.shape != shape:
+            raise ValueError(f"it has {table.shape} norms for {shape} steps and layers")
+    except (OSError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise TrainingError(f"{path}: not a record of gradient norms ({error})") from None
+    return {"layers": list(layers), "steps": steps, "norms": table.tolist()}
 
 
 def norm(array) -> float:

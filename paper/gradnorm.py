@@ -1,7 +1,5 @@
 """The gradient's norm by depth, at initialisation and during training: plain against residual."""
 
-import json
-
 import numpy as np
 
 from minires import backend, models, plots
@@ -9,7 +7,7 @@ from minires import functional as F
 from minires.cuda import HALF
 from minires.data import Loader, Normalization
 from minires.models.blocks import BasicBlock
-from minires.paper.gradients import FILE, norm
+from minires.paper.gradients import FILE, norm, read
 from minires.paper.runs import line_style, named
 from minires.paper.setting import BUDGETS, Budget, Setting, Training
 
@@ -53,7 +51,7 @@ def measure(setting: Setting, runs) -> list[dict]:
     """
     rows = []
     for run in runs:
-        record = json.loads((run.path / FILE).read_text())
+        record = read(run.path / FILE)
         norms = np.array(record["norms"])
         activations = activation_gradients(run)
         trained = np.median(norms[-max(1, len(norms) // 4) :], axis=0)

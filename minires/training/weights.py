@@ -125,10 +125,18 @@ def load_weights(path, model) -> Normalization | None:
     -------
     Normalization or None
         How inputs have to be made, if the file says it.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, or does not fit this model; then nothing has been loaded.
     """
     arrays, metadata = read_arrays(path)
     normalization = normalization_of(path, metadata)
-    model.load_state_dict(arrays)
+    try:
+        model.load_state_dict(arrays)
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path}: {error.args[0]}") from None
     return normalization
 
 

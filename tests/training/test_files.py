@@ -211,6 +211,7 @@ class TestCheckpoints:
             status == 1 and said.startswith(f"minires: {tmp_path}/checkpoint: ") and len(said) > 60
         )
 
+    @pytest.mark.slow  # by the command line what test_mutated_files.py tries in the process
     def test_values_of_its_state_are_not_trusted(self, run, tmp_path, capsys):
         arrays, metadata = read_arrays(run / "checkpoint")
         state = json.loads(metadata["state"])

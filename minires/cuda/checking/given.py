@@ -4,6 +4,7 @@ A number; or an array: ``random:1000``, ``zeros:32x16``, ``ones:8``, ``range:100
 or a file that ends in .npy. The kernel's signature says which dtype.
 """
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def expected(texts: list[str], given: dict) -> dict:
     for text in texts:
         name, _, value = text.partition("=")
         if value.endswith(".npy"):
-            found[name] = np.load(value)
+            found[name] = load_array(Path(value))
             continue
         try:
             found[name] = eval(
@@ -51,9 +52,28 @@ def expected(texts: list[str], given: dict) -> dict:
     return found
 
 
+def load_array(path: Path) -> np.ndarray:
+    """The array of a .npy file; a LaunchError if there is none, or none of numbers."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+                version, np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = header(file)
+            if prod(shape) * dtype.itemsize > path.stat().st_size:
+                raise ValueError(f"it is shorter than {shape} of {dtype}")
+        array = np.load(path)
+    except Exception as error:  # which one a damaged header raises is anyone's guess
+        raise LaunchError(f"{path}: not an array of NumPy's format .npy ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise LaunchError(f"{path}: holds {array.dtype} data, not numbers")
+    return array
+
+
 def _value(parameter: Parameter | None, name: str, text: str):
     if text.endswith(".npy"):
-        return np.load(Path(text))
+        return load_array(Path(text))
     way, colon, size = text.partition(":")
     if colon:
         if way not in WAYS or parameter is None:

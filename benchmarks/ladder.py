@@ -15,7 +15,7 @@ import numpy as np
 
 from minires import backend, cuda
 from minires.benchmarks.clocks import CupyClock
-from minires.kernels import ladders
+from minires.kernels import KernelFileError, ladders
 from minires.kernels.ladders import Rung
 
 ROUNDS, RUNS = 7, 20
@@ -105,7 +105,8 @@ def measure(name: str) -> list[Row]:
     rows = [Row(rung) for rung in ladders.rungs(name)]
     on_gpu = backend.problem("cupy") is None
     numba_on_gpu = on_gpu and backend.problem("numba_cuda") is None
-    simulated = {} if numba_on_gpu else simulate(name)
+    in_numba = [row.rung for row in rows if row.rung.language == "Numba-CUDA"]
+    simulated = {} if numba_on_gpu else simulate(name, in_numba)
     for row in rows:
         is_numba = row.rung.language == "Numba-CUDA"
         if not is_numba and backend.problem("emulator") is None:
@@ -121,30 +122,35 @@ def measure(name: str) -> list[Row]:
 def error(ladder, rung: Rung, arrays) -> float:
     """The rung's largest error, relative to the largest result."""
     exact = ladder.reference(*arrays)
-    result = backend.to_numpy(rung.run(*arrays))
+    result = rung.run(*arrays)
+    if getattr(result, "shape", None) != exact.shape:
+        found = getattr(result, "shape", f"a {type(result).__name__}")
+        raise KernelFileError(f"{rung.path}: run must return {exact.shape}, but returned {found}")
+    result = backend.to_numpy(result)
     return float(np.abs(result - exact).max() / np.abs(exact).max())
 
 
-def simulate(name: str) -> dict:
-    """The errors of the Numba-CUDA rungs on a small input, in Numba's simulator; or its problem."""
+def simulate(name: str, rungs: list[Rung]) -> dict:
+    """The errors of Numba-CUDA rungs on a small input, in Numba's simulator; or its problem."""
     program = (
-        "import json, numpy, sys\n"
+        "import json, numpy, pathlib, sys\n"
         "from minires.benchmarks.ladder import error\n"
         "from minires.kernels import ladders\n"
-        "ladder = ladders.load(sys.argv[1])\n"
+        "name, *paths = sys.argv[1:]\n"
+        "ladder = ladders.load(name)\n"
         "arrays = ladder.inputs(numpy.random.default_rng(0), ladder.SHAPES[0])\n"
-        "rungs = [r for r in ladders.rungs(sys.argv[1]) if r.language == 'Numba-CUDA']\n"
+        "rungs = [ladders.rung(name, pathlib.Path(path)) for path in paths]\n"
         "print(json.dumps({r.path.stem: error(ladder, r, arrays) for r in rungs}))\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program, name],
+        [sys.executable, "-c", program, name, *(str(rung.path) for rung in rungs)],
         env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,
         text=True,
     )
     if result.returncode:
         return {"problem": (result.stderr.strip() or "it ended without a word").splitlines()[-1]}
-    return json.loads(result.stdout)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def _time(ladder, row: Row) -> None:

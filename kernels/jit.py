@@ -27,6 +27,8 @@ from pathlib import Path
 import numba
 from numba.core import caching, event
 
+from minires.kernels import own
+
 try:
     import fcntl
 except ImportError:  # not on Windows
@@ -158,11 +160,17 @@ class _Locator:
         return cache_directory()
 
     def get_source_stamp(self) -> str:
-        return _digest(self.file.read_bytes())
+        return _digest(*self._contents())
+
+    def _contents(self) -> list[bytes]:
+        """The file; if a folder from outside holds it, also what it may import from there."""
+        folders = [folder for folder in own.FOLDERS if self.file.is_relative_to(folder)]
+        beside = (path for folder in folders for path in sorted(folder.rglob("*.py")))
+        return [self.file.read_bytes(), *(path.read_bytes() for path in beside)]
 
     def get_disambiguator(self) -> str:
         """Distinguishes functions of one name in files of one name, also outside of `kernels/`."""
-        stamp = _digest(self.function.__module__.encode(), self.file.read_bytes())
+        stamp = _digest(self.function.__module__.encode(), *self._contents())
         return f"{self.function.__code__.co_firstlineno}-{stamp}"
 
 

@@ -1,15 +1,18 @@
 """Which arrays, which kernels: the current backend, picked by name from the table of `backends`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
 
 import numpy as np
 
-from minires import cuda
+from minires import cuda, kernels
 from minires.arguments import integer
 from minires.backends import BACKENDS, able_to, get
 from minires.backends import Backend as Backend
 from minires.backends import register as register
+from minires.backends import unregister as unregister
 from minires.cuda import graph
 from minires.cuda.graph import converted as converted
 from minires.cuda.graph import copied as copied
@@ -113,19 +116,36 @@ def is_half(dtype) -> bool:
 def kernel(op: str, name: str | None = None) -> ModuleType:
     """The module that computes operation `op` on the backend `name`, by default the current one.
 
+    Inside `kernels.replaced(op, ...)` it is what replaces it, on every backend.
+
     Raises
     ------
     minires.cuda.graph.GraphError
         While a step is captured as a graph, if that is not a module of CUDA C++ kernels.
     """
-    entry = get(name or current())
+    entry, own = get(name or current()), kernels.replacement(op)
+    if graph.capturing() and own is not None:
+        raise graph.GraphError(
+            f"operation {op!r} is replaced, and what its replacement computes would not be part of "
+            f"the graph; train with --no-graph"
+        )
     if graph.capturing() and not (entry.graphs and entry.has_kernel(op)):
         able = " or ".join(able_to("graphs"))
         raise graph.GraphError(
             f"operation {op!r} has no CUDA C++ kernel on backend {entry.name}, and what array code "
             f"computes would not be part of the graph; graphs are of backend {able}"
         )
-    return entry.kernel(op)
+    return entry.kernel(op) if own is None else own
+
+
+def is_own(*ops: str) -> bool:
+    """Whether one of these operations is replaced here, or the backend's own from outside."""
+    return kernels.is_replaced(*ops) or get(current()).owns(*ops)
+
+
+def is_bypassing(op: str) -> bool:
+    """Whether the fused operation `op` would go around an operation that `is_own`."""
+    return kernels.is_bypassing(op) or get(current()).is_bypassing(op)
 
 
 def xp() -> ModuleType:
@@ -188,3 +208,14 @@ def generator() -> np.random.Generator:
         own = np.random.default_rng(0)
         _generator.set(own)
     return own
+
+
+@contextmanager
+def own_generator(value: int) -> Iterator[None]:
+    """Inside, this thread's random numbers begin at seed `value`; then they go on as before."""
+    before = _generator.get()
+    seed(value)
+    try:
+        yield
+    finally:
+        _generator.set(before)

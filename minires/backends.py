@@ -9,7 +9,8 @@
 Who wants to know something of a backend asks its entry. A new backend is an entry and its kernel
 files; `register` adds one from outside, here with kernels in my_kernels/relu/mine.py and so on:
 
->>> register(Backend("mine", kernel_file="mine", package="my_kernels"))
+>>> register("mine", folder="my_kernels")
+>>> mr.use("mine")
 
 Nothing of a backend is imported before its entry is asked.
 
@@ -20,6 +21,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -52,6 +54,8 @@ class Backend:
         where there is none.
     package : str
         The package whose folders these are.
+    like : str
+        The backend whose kernels serve where it has none of its own; if empty, the references.
     arrays : callable
         Returns the module of its arrays: numpy or cupy.
     problem : callable
@@ -72,6 +76,7 @@ class Backend:
     name: str
     kernel_file: str = "reference"
     package: str = kernels.__name__
+    like: str = ""
     arrays: Callable[[], ModuleType] = numpy_arrays
     problem: Callable[[], str | None] = works
     on_gpu: bool = False
@@ -96,7 +101,22 @@ class Backend:
         """The module that computes operation `op`; a LookupError if there is no such operation."""
         if self.check is not None:
             self.check()
-        return kernels.load(op, self.kernel_file, self.package)
+        if not self.like:
+            return kernels.load(op, self.kernel_file, self.package)
+        if self.has_kernel(op):
+            module = kernels.load(op, self.kernel_file, self.package)
+            return kernels.looked_at(op, module)()
+        if self.is_bypassing(op):
+            kernels.refuse(op, next(part for part in kernels.PARTS[op] if self.owns(part)))
+        return get(self.like).kernel(op)
+
+    def owns(self, *ops: str) -> bool:
+        """Whether it is from outside and has a file for one of these, which then must be used."""
+        return bool(self.like) and any(map(self.has_kernel, ops))
+
+    def is_bypassing(self, op: str) -> bool:
+        """Whether the fused operation `op` would go around a file that it has for a part."""
+        return self.owns(*kernels.PARTS.get(op, ())) and not self.has_kernel(op)
 
 
 def _check_threads() -> None:
@@ -184,7 +204,7 @@ BACKENDS = {
     for entry in (
         Backend(
             "cupy",
-            "cuda",
+            kernel_file="cuda",
             arrays=_cupy_arrays,
             problem=_problem_of_cupy,
             on_gpu=True,
@@ -195,7 +215,7 @@ BACKENDS = {
         Backend("numba", "numba_cpu", problem=_problem_of_numba, check=_check_threads),
         Backend(
             "numba_cuda",
-            "numba_cuda",
+            kernel_file="numba_cuda",
             arrays=_numba_cuda_arrays,
             problem=_problem_of_numba_cuda,
             on_gpu=True,
@@ -216,24 +236,109 @@ BACKENDS = {
 """Name -> backend, the fastest first: the order in which "auto" looks for one that works."""
 
 
-def register(backend: Backend) -> Backend:
+BUILT_IN = tuple(BACKENDS)
+"""Those that cannot be removed."""
+
+_ADDED: dict[str, kernels.AddedFolder] = {}
+"""Backend -> the folder that `register` has added for it."""
+
+
+def register(
+    backend: Backend | str,
+    *,
+    kernel_file: str | None = None,
+    folder: str | Path | None = None,
+    package: str = kernels.__name__,
+    like: str = "numpy",
+) -> Backend:
     """Add a backend to the end of the table; returns it.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        Its name; or a whole entry, with no further argument.
+    kernel_file : str, optional
+        What its kernels are called, without ``.py``; its name, if not given.
+    folder : str or Path, optional
+        Where they lie, as relu/mine.py and so on: it is given to `kernels.add_folder`.
+    package : str
+        The package where they lie instead, if it can be imported.
+    like : str
+        The backend on whose arrays it computes, and whose kernels serve where it has none.
 
     Raises
     ------
     ValueError
-        If the name is taken, or is no name.
+        If the name is taken or is no name, if there is no backend `like`, or no kernel at all.
     TypeError
-        If `backend` is no Backend.
+        If `backend` is neither name nor Backend.
     """
-    if not isinstance(backend, Backend):
+    name = backend if isinstance(backend, str) else getattr(backend, "name", None)
+    if not isinstance(backend, Backend | str):
         raise TypeError(f"register: expected a Backend, got a {type(backend).__name__}")
-    if not backend.name.isidentifier() or backend.name == "auto":
-        raise ValueError(f"register: {backend.name!r} cannot be a backend's name")
-    if backend.name in BACKENDS:
-        raise ValueError(f"register: there is already a backend named {backend.name!r}")
-    BACKENDS[backend.name] = backend
+    if not isinstance(name, str) or not name.isidentifier() or name == "auto":
+        raise ValueError(f"register: {name!r} cannot be a backend's name")
+    if name in BACKENDS:
+        raise ValueError(
+            f"register: there is already a backend named {name!r}"
+            + f"; unregister({name!r}) takes it away" * (name not in BUILT_IN)
+        )
+    if isinstance(backend, str):
+        backend = _on_top_of(get(like), name, kernel_file or name, folder, package)
+    BACKENDS[name] = backend
     return backend
+
+
+def _on_top_of(base: Backend, name: str, file: str, folder, package: str) -> Backend:
+    """An entry for kernels from outside, on the arrays of the backend `base`."""
+    before = list(kernels.own.FOLDERS)
+    added = kernels.add_folder(folder) if folder is not None else None
+    if added is not None and added.path in before:
+        added = None  # whoever has added it takes it away
+    backend = Backend(
+        name,
+        file,
+        package,
+        like=base.name,
+        arrays=base.arrays,
+        problem=base.problem,
+        on_gpu=base.on_gpu,
+        may_be_default=False,
+        remark=lambda: f"on top of {base.name}",
+    )
+    try:
+        missing = f"no operation has a file {file}.py" if not backend.own_kernels() else ""
+    except LookupError as error:
+        missing = str(error)
+    if missing:
+        if added is not None:
+            added.remove()
+        place = package if folder is None and package != kernels.__name__ else folder
+        where = place or "a folder that kernels.add_folder has added"
+        raise ValueError(
+            f"register: {missing}; backend {name!r} needs at least one, such as relu/{file}.py in "
+            f"{where}"
+        )
+    if added is not None:
+        _ADDED[name] = added
+    return backend
+
+
+def unregister(name: str) -> None:
+    """Take a backend that `register` has added away, with its folder.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them, or another backend stands on top of it.
+    """
+    if name in BUILT_IN or name not in BACKENDS:
+        raise ValueError(f"unregister: {name!r} is no backend that register has added")
+    if above := [entry.name for entry in BACKENDS.values() if entry.like == name]:
+        raise ValueError(f"unregister: backend {above[0]!r} stands on top of {name!r}")
+    del BACKENDS[name]
+    if (folder := _ADDED.pop(name, None)) is not None:
+        folder.remove()
 
 
 def get(name: str) -> Backend:

@@ -1,4 +1,4 @@
-"""The command line: minires train | eval | bench | reproduce | info | cuda."""
+"""The command line: minires train | eval | bench | reproduce | info | cuda | gradcheck."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import sys
 
 import minires
 from minires import backend, startup
-from minires.commands import bench, cuda, evaluate, info, reproduce, train
+from minires.commands import bench, cuda, evaluate, gradcheck, info, reproduce, train
 from minires.cuda.graph import GraphError
 from minires.training import TrainingError
 from minires.training.interrupt import Stopped
@@ -80,6 +80,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, evaluate, bench, reproduce, info, cuda):
+    for module in (train, evaluate, bench, reproduce, info, cuda, gradcheck):
         module.add(commands)
     return parser

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 
 class ExtensionError(ValueError):
@@ -36,7 +37,7 @@ def load(names: Iterable[str]) -> tuple[str, ...]:
     ExtensionError
         If a module is not found, or its own code fails.
     """
-    return tuple(_load_file(name) if name.endswith(".py") else _load_module(name) for name in names)
+    return tuple(_load_path(name) if name.endswith(".py") else _load_module(name) for name in names)
 
 
 def _load_module(name: str) -> str:
@@ -57,20 +58,26 @@ def _load_module(name: str) -> str:
     try:
         importlib.import_module(name)
     except Exception as error:
-        raise _failure(name, error) from error
+        raise _failure(name, error, f"--import {name}: ") from error
     return name
 
 
-def _load_file(name: str) -> str:
+def _load_path(name: str) -> str:
+    load_file(name, f"--import {name}: ")
+    return str(Path(name).expanduser().resolve())
+
+
+def load_file(name: str, said: str = "") -> ModuleType:
+    """The module of a .py file, imported once; an ExtensionError, which begins with `said`."""
     path = Path(name).expanduser().resolve()
     if not path.is_file():
-        raise ExtensionError(f"--import {name}: there is no file {path}")
-    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    if str(path) in loaded:
-        return str(path)
+        raise ExtensionError(f"{said}there is no file {path}")
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == str(path):
+            return module
     spec = importlib.util.spec_from_file_location(str(path), path)  # two may have one stem
     if spec is None or spec.loader is None:
-        raise ExtensionError(f"--import {name}: {path} is no file of Python code")
+        raise ExtensionError(f"{said}{path} is no file of Python code")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     if str(path.parent) not in sys.path:  # what lies beside it can be imported, as from a script
@@ -79,11 +86,11 @@ def _load_file(name: str) -> str:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[spec.name]
-        raise _failure(name, error) from error
-    return str(path)
+        raise _failure(name, error, said) from error
+    return module
 
 
-def _failure(name: str, error: Exception) -> ExtensionError:
+def _failure(name: str, error: Exception, said: str) -> ExtensionError:
     """An error of the module's own code, with the place where it came up."""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}"
@@ -91,4 +98,4 @@ def _failure(name: str, error: Exception) -> ExtensionError:
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.startswith("<") and f.filename != __file__]
         place = f"{own[-1].filename}, line {own[-1].lineno}" if own else name
-    return ExtensionError(f"--import {name}: {place}: {type(error).__name__}: {error}")
+    return ExtensionError(f"{said}{place}: {type(error).__name__}: {error}")

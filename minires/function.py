@@ -122,7 +122,7 @@ class Function:
             if need and getattr(gradient, "shape", None) != shape:
                 raise ValueError(
                     f"{self.name}: backward returned {describe(gradient)} as the gradient of an "
-                    f"input of shape {shape}"
+                    f"input of shape {shape}{_remedy(getattr(gradient, 'shape', ()), shape)}"
                 )
             if need and gradient.dtype != dtype:
                 gradient = backend.converted(gradient, dtype)
@@ -240,6 +240,23 @@ def _outputs_first(output: Function) -> list[Function]:
             stack.append((function, True))
             stack.extend((p, False) for p in function.parents if isinstance(p, Function))
     return finished[::-1]
+
+
+def calling(kind: type[Function] | str, /, **options) -> Callable:
+    """A plain function of Tensors that makes a new Function for each call."""
+    if isinstance(kind, str):
+        return lambda *tensors: Function(kind, **options)(*tensors)
+    return lambda *tensors: kind(**options)(*tensors)
+
+
+def _remedy(found: tuple, shape: tuple) -> str:
+    """What may have been forgotten where a gradient has another shape than its input."""
+    extra = len(found) - len(shape)
+    padded = (1,) * extra + shape
+    summed = [i for i, (n, k) in enumerate(zip(found, padded, strict=False)) if n != k]
+    if extra >= 0 and summed and all(padded[i] == 1 for i in summed):
+        return f"; sum it over the axes along which the input was broadcast: {tuple(summed)}"
+    return "; it is transposed" if found == shape[::-1] else ""
 
 
 def describe(value) -> str:

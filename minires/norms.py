@@ -4,7 +4,7 @@ from math import prod
 
 from numpy import finfo
 
-from minires import checks
+from minires import backend, checks
 from minires.arguments import integer, real
 from minires.function import Function
 from minires.tensor import Tensor
@@ -60,6 +60,11 @@ def batch_norm(
     momentum, eps = checks.normalization("batch_norm", x.shape, *settings, **per_channel)
     if residual is not None and inputs[3].shape != x.shape:
         raise ValueError(f"batch_norm: residual is {inputs[3].shape} but x is {x.shape}")
+    if (relu or residual is not None) and backend.is_own("batch_norm", "add", "relu"):
+        gamma, beta = inputs[1:3]
+        y = batch_norm(x, gamma, beta, running_mean, running_var, training, momentum, eps)
+        y = y if residual is None else y + inputs[3]
+        return Function("relu")(y) if relu else y
     return Function(
         "batch_norm",
         **statistics,

@@ -59,8 +59,8 @@ class BasicBlock(nn.Module):
     fused : bool, optional
         Compute the block as one operation, `F.basic_block`, or every part on its own. If not given:
         fused where the current backend has a kernel for it. Parts of which `F.basic_block` does
-        not take everything, such as a projection or a bias, are always computed on their own: see
-        `minires.models.fusing`.
+        not take everything, such as a projection or a bias, are always computed on their own (see
+        `minires.models.fusing`), and so are all parts if one is replaced (`kernels.replaced`).
 
     Input (N, H, W, in_channels), output (N, ceil(H / stride), ceil(W / stride), out_channels).
     """
@@ -149,7 +149,12 @@ def conv_norm_relu(conv: nn.Conv2d, bn: nn.BatchNorm2d, x, fused: bool | None = 
 
 
 def _is_fused(asked: bool | None, op: str, x) -> bool:
-    """What was asked for; else where there is a kernel for it, or nothing else for half storage."""
+    """What was asked for; else where there is a kernel for it, or nothing else for half storage.
+
+    Never where it would go around an operation that somebody has replaced by another.
+    """
+    if backend.is_bypassing(op):
+        return False
     if asked is not None:
         return asked
     return backend.get(backend.current()).has_kernel(op) or x.dtype.itemsize == 2

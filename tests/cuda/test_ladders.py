@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from minires import backend, cuda
+from minires import backend, cuda, kernels
 from minires.benchmarks.ladder import error, ladder_table, tolerance
 from minires.cli import main
 from minires.kernels import ladders
@@ -152,3 +152,98 @@ def test_a_bug_planted_into_a_ladder_is_caught(
 def test_an_unknown_ladder_is_refused_in_words():
     with pytest.raises(LookupError, match="no ladder is named 'relu'; there are matmul, conv2d"):
         ladders.load("relu")
+
+
+MATMUL_CU = """
+extern "C" __global__ void matmul(const float* a, const float* b, float* c, int rows, int columns,
+                                  int terms) {
+    int row = blockIdx.x * 16 + threadIdx.y, column = blockIdx.y * 16 + threadIdx.x;
+    if (row >= rows || column >= columns) return;
+    float sum = 0;
+    for (int k = 0; k < terms; ++k) sum += a[row * terms + k] * b[k * columns + column];
+    c[row * columns + column] = sum;
+}
+"""
+
+
+class TestOwnRungs:
+    """A rung from outside is shown and judged like ours, or refused in a sentence."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_stays(self):
+        yield
+        for name, paths in ladders.REGISTERED.items():
+            for path in list(paths):
+                ladders.unregister(name, path)
+
+    @pytest.mark.parametrize(("text", "judged"), [("a @ b", "yes"), ("a @ b + 0.1", "NO")])
+    def test_a_python_rung_is_in_the_table(self, text, judged, tmp_path, capsys):
+        path = tmp_path / "v6_student.py"
+        path.write_text(f"def run(a, b):\n    return {text}\n")
+        module = tmp_path / "my_rungs.py"
+        module.write_text(
+            f"from minires.kernels import ladders\nladders.register('matmul', {str(path)!r})\n"
+        )
+        assert main(["bench", "--ladder", "matmul", "--import", str(module)]) == 0
+        row = next(r for r in capsys.readouterr().out.splitlines() if r.startswith("v6 student"))
+        assert row.split()[2:4] == ["Numba-CUDA", f"{judged},"]
+
+    def test_a_rung_in_cuda_is_launched_with_its_tile(self, tmp_path):
+        path = tmp_path / "v10_student.cu"
+        path.write_text(MATMUL_CU)
+        with pytest.raises(
+            kernels.KernelFileError, match=r"tile must say .*\(16, 16, \(16, 16\)\)"
+        ):
+            ladders.register("matmul", path)
+        check("matmul", ladders.register("matmul", path, tile=(16, 16, (16, 16))))
+        assert ladders.rungs("matmul")[-1].title == "v10 student"
+        wrong = ladders.register("matmul", path, tile=(32, 32, (16, 16)))
+        with pytest.raises(AssertionError):
+            check("matmul", wrong)
+
+    def test_rungs_of_an_added_folder_are_found(self, tmp_path):
+        path = tmp_path / "linear" / "ladder" / "v6_student.py"
+        path.parent.mkdir(parents=True)
+        path.write_text("def run(a, b):\n    return a @ b\n")
+        with kernels.add_folder(tmp_path):
+            rung = ladders.rungs("matmul")[-1]
+            assert rung.path == path
+            check("matmul", rung)
+        assert ladders.rungs("matmul")[-1].path != path
+
+    def test_a_cuda_file_without_a_launch_is_told_what_to_add(self, tmp_path, capsys):
+        path = tmp_path / "linear" / "ladder" / "v6_student.cu"
+        path.parent.mkdir(parents=True)
+        path.write_text(MATMUL_CU)
+        with kernels.add_folder(tmp_path):
+            assert main(["bench", "--ladder", "matmul"]) == 1
+        error = capsys.readouterr().err
+        assert "cuda.py does not say how v6_student.cu is launched" in error
+        assert 'add a line "v6_student": (16, 16, (16, 16)) to its TILES' in error
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("student.py", "", "is no rung: it must be .* such as v6_student"),
+            ("v6_student.txt", "", "is no rung"),
+            ("v6_student.py", "def go(a, b): pass", r"defines no run; expected is run\(\*arrays\)"),
+            ("v6_student.py", "def run(:", "v6_student.py, line 1: SyntaxError"),
+            ("v1_naive.py", "def run(a, b): pass", "has a rung v1_naive.py already"),
+        ],
+    )
+    def test_what_is_no_rung_is_refused(self, name, text, message, tmp_path):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(kernels.KernelFileError, match=message):
+            ladders.register("matmul", tmp_path / name)
+
+    def test_a_file_or_a_ladder_that_is_not_there_is_refused(self, tmp_path):
+        with pytest.raises(kernels.KernelFileError, match="there is no file"):
+            ladders.register("matmul", tmp_path / "v6_absent.py")
+        with pytest.raises(LookupError, match="no ladder is named"):
+            ladders.register("relu", tmp_path / "v6_absent.py")
+
+    def test_a_result_of_another_shape_is_named(self, tmp_path):
+        path = tmp_path / "v6_student.py"
+        path.write_text("def run(a, b):\n    return a\n")
+        with pytest.raises(kernels.KernelFileError, match="v6_student.py: run must return"):
+            check("matmul", ladders.register("matmul", path))

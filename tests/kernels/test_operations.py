@@ -14,6 +14,7 @@ from operation_checks import (
 import minires as mr
 from minires import Tensor, kernels
 from minires import functional as F
+from minires.testing import check_arrays_are_kept, check_dtypes, check_needs, named
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.definition], ids=str)
@@ -24,6 +25,15 @@ def test_forward_computes_the_definition(case):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_backward_is_the_gradient(case):
     check_backward(case)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("check", [check_needs, check_arrays_are_kept, check_dtypes])
+def test_all_that_is_asked_of_a_students_operation_holds_for_ours(check, name):
+    with mr.use(name):
+        for case in CASES:
+            with named(f"{case} on {name}"):
+                check(case)
 
 
 def test_every_operation_with_a_gradient_is_in_the_grid():

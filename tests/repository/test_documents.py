@@ -87,7 +87,7 @@ def test_the_map_names_every_floor_that_there_is():
 
 def commands() -> list[str]:
     """Every `minires` command that a document has in a block or in a cell of a table."""
-    names = "train|eval|bench|reproduce|info|cuda"
+    names = "train|eval|bench|reproduce|info|cuda|gradcheck"
     real = re.compile(rf"minires ({names})( -| \w|$)(?!-help)")
     found = []
     for document in DOCUMENTS:

@@ -15,7 +15,7 @@ import pytest
 import torch_operations as T
 
 import minires as mr
-from minires import backend
+from minires import backend, testing
 from minires import functional as F
 from minires.function import Function
 
@@ -36,22 +36,10 @@ BACKENDS = [
 
 
 @dataclass(frozen=True)
-class Case:
-    """One operation at one shape.
+class Case(testing.Case):
+    """A case with a second definition: `torch` is the formula in PyTorch, in minires' layout."""
 
-    `fn` takes Tensors; `inputs` draws float64 arrays; `definition` is the formula of the contract
-    in plain loops, on arrays; `torch` the same in PyTorch, on torch tensors in minires' layout.
-    """
-
-    name: str
-    op: str
-    fn: Callable
-    inputs: Callable[[np.random.Generator], list[np.ndarray]]
-    definition: Callable | None = None
     torch: Callable | None = None
-
-    def __str__(self) -> str:
-        return self.name
 
 
 def normal(*shapes):

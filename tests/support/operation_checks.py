@@ -1,48 +1,16 @@
 """What is checked of an operation, on the current backend: by its tests and, with a bug planted,
-by the tests of the tests."""
+by the tests of the tests.
+
+What holds for any operation stands in `minires.testing`.
+"""
 
 import numpy as np
-from cases import Case
 
-import minires as mr
-from minires import Tensor, backend, kernels
-from minires.gradcheck import gradcheck
-
-
-def check_forward(case: Case) -> None:
-    """Compare with the definition, in float64."""
-    inputs = case.inputs(np.random.default_rng(0))
-    y = case.fn(*(Tensor(array.copy()) for array in inputs)).numpy()
-    expected = case.definition(*inputs)
-    assert y.shape == np.shape(expected)
-    np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-12)
-
-
-def check_backward(case: Case) -> None:
-    """Compare with numerical gradients: by every entry, in a large case along random directions."""
-    assert gradcheck(case.fn, case.inputs(np.random.default_rng(0)))
-
-
-def check_agreement(case, name: str, dtype: str) -> None:
-    """float32 within 1e-5 of the largest value: a few dozen round-offs."""
-    arrays = case.inputs(np.random.default_rng(0))
-    expected = forward_and_backward(case, arrays)
-    with mr.use(name):
-        results = forward_and_backward(case, [array.astype(dtype) for array in arrays])
-    tolerance = 1e-5 if dtype == "float32" else 1e-12
-    for result, exact in zip(results, expected, strict=True):
-        assert result.dtype == dtype and result.shape == exact.shape
-        scale = max(np.abs(exact).max(initial=0), 1.0)
-        np.testing.assert_allclose(result, exact, rtol=0, atol=tolerance * scale)
-
-
-def forward_and_backward(case, arrays) -> list[np.ndarray]:
-    """y and all gradients for a random cotangent, on the current backend."""
-    tensors = [Tensor(backend.asarray(array), requires_grad=True) for array in arrays]
-    y = case.fn(*tensors)
-    cotangent = np.random.default_rng(1).standard_normal(y.shape).astype(arrays[0].dtype)
-    y.backward(backend.asarray(cotangent))
-    return [y.numpy(), *(backend.to_numpy(tensor.grad) for tensor in tensors)]
+from minires import backend, kernels
+from minires.testing import check_agreement as check_agreement
+from minires.testing import check_backward as check_backward
+from minires.testing import check_forward as check_forward
+from minires.testing import forward_and_backward as forward_and_backward
 
 
 def check_sgd(nesterov: bool) -> None:

@@ -37,6 +37,9 @@ def load(names: Iterable[str]) -> tuple[str, ...]:
     ExtensionError
         If a module is not found, or its own code fails.
     """
+    names = names if isinstance(names, str) else tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ExtensionError(f"imports are names of modules in a list, but are {names!r:.80}")
     return tuple(_load_path(name) if name.endswith(".py") else _load_module(name) for name in names)
 
 

@@ -50,6 +50,7 @@ from minires.creation import (
     zeros,
     zeros_like,
 )
+from minires.files import load, save
 from minires.function import Function
 from minires.hints import asked_in
 from minires.recording import is_recording

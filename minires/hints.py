@@ -379,7 +379,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "MultiplicativeLR": "write LambdaLR(optimizer, function)",
     },
     "data": {
-        "random_split": "write dataset.subset(n), or slices of its arrays",
         "ConcatDataset": "write Dataset(np.concatenate([a.images, b.images]), ...)",
         "WeightedRandomSampler": "draw indices: minires.backend.generator().choice(n, p=weights)",
         "RandomSampler": "write Loader(..., shuffle=True)",

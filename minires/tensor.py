@@ -139,6 +139,20 @@ class Tensor:
     def __float__(self) -> float:
         return float(self.item())
 
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __round__(self, digits: int | None = None):
+        return round(self.item(), digits)
+
+    def __format__(self, spec: str) -> str:
+        """One number as numbers are, `f"{loss:.3f}"`; more only without a specification."""
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise TypeError(f"format {spec!r} is for one number, but this tensor is {self.shape}")
+        return format(self.item(), spec)
+
     def __bool__(self) -> bool:
         return bool(self.item())
 

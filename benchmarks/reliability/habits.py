@@ -152,6 +152,10 @@ optim.lr_scheduler.ReduceLROnPlateau(opt).step(1.0); loss.item(); float(loss); l
 mr.float; mr.int; mr.bool; np.ones(4) * x; np.ones((3, 4), "f4") @ v; np.float32(2) * x
 np.add(x, y); nn.init.trunc_normal_(model[4].weight, std=0.02)
 nn.init.orthogonal_(model[4].weight); opt.param_groups[0]["params"]; x.flip(dims=[0, 1])
+int(z.sum()); f"{loss:.3f}"; round(loss, 2); data.TensorDataset(x, y)
+data.DataLoader(data.TensorDataset(z, z), batch_size=2, shuffle=True)
+data.random_split(data.TensorDataset(z), [2, 1]); data.Subset(data.TensorDataset(z), [0, 2])
+data.Dataset("own", z, [0, 1, 1])
 """
 """Lines that work as they are; parted by semicolons."""
 

@@ -15,10 +15,14 @@ def normalize(images, chosen, mean, inv_std, dtype=np.float32):
 
 def forward(images, chosen, offsets, flips, pad, mean, inv_std, dtype=np.float32):
     """Choose, normalise, pad, crop at each image's own offset, flip."""
-    xp = array_module(images)
-    padded = pad_image(normalize(images, chosen, mean, inv_std, dtype), (pad, pad))
-    crops = windows(padded, images.shape[1:3], (1, 1))
-    crops = crops[xp.arange(len(chosen)), offsets[:, 0], offsets[:, 1]]
+    return crop(normalize(images, chosen, mean, inv_std, dtype), offsets, flips, pad)
+
+
+def crop(z, offsets, flips, pad):
+    """Pad, crop at each image's own offset, flip."""
+    xp, padded = array_module(z), pad_image(z, (pad, pad))
+    crops = windows(padded, z.shape[1:3], (1, 1))
+    crops = crops[xp.arange(len(z)), offsets[:, 0], offsets[:, 1]]
     return xp.where(flips[:, None, None, None], crops[:, :, ::-1], crops)
 
 

@@ -1,5 +1,6 @@
 """Image sets, normalisation, augmentation and batches."""
 
+from minires.data.batches import DataLoader, Subset, TensorDataset, random_split
 from minires.data.catalogue import SOURCES, Source, get, load, names, register
 from minires.data.cifar import find, load_cifar10, load_cifar100
 from minires.data.dataset import DataError, Dataset

@@ -1,67 +1,136 @@
-"""What every image set of minires is: uint8 images, integer labels, class names."""
+"""Labelled data in memory: images of any kind, tables, series; classes or targets."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from minires import backend
 from minires.arguments import integer
+from minires.tensor import Tensor
 
 
 class DataError(ValueError):
     """A data set that is missing, damaged or not what it claims to be; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
-    """Labelled images in memory.
+    """Labelled images, or rows of a table, in memory.
 
     Attributes
     ----------
     name : str
         For example ``"cifar10"``.
-    images : numpy.ndarray, uint8, shape (N, H, W, 3)
-        RGB, channels last, 0 to 255.
-    labels : numpy.ndarray, int64, shape (N,)
-        Class indices, 0 to ``len(classes) - 1``.
+    images : numpy.ndarray (N, ...)
+        Images (N, H, W, C): uint8 from 0 to 255, or floats. Grey images (N, H, W) get a last axis
+        of length 1. Tables are (N, F).
+    labels : numpy.ndarray, shape (N,)
+        Class indices, int64, 0 to ``len(classes) - 1``; or targets, float32, of shape (N, ...).
+        Integers of any kind become int64.
     classes : tuple of str
-        Class names; ``classes[labels[i]]`` names image ``i``.
+        Class names; ``classes[labels[i]]`` names image ``i``. Left out, they are "0", "1", ... up
+        to the largest label; targets have none.
+
+    Lists and Tensors become arrays; arrays are held, not copied.
+
+    Raises
+    ------
+    DataError
+        If they do not fit each other, or are no numbers.
     """
 
     name: str
     images: np.ndarray
     labels: np.ndarray
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = None  # type: ignore[assignment]  # never after __post_init__
 
     def __post_init__(self):
-        images, labels = self.images, self.labels
-        for name, array in (("images", images), ("labels", labels)):
-            if not isinstance(array, np.ndarray):
-                raise DataError(
-                    f"{self.name}: {name} must be a NumPy array, but are a {type(array).__name__}; "
-                    f"np.asarray makes one of a list, .numpy() of a PyTorch tensor"
-                )
-        if not isinstance(self.classes, tuple | list):
+        images, labels = (
+            self._array(name, value)
+            for name, value in (("images", self.images), ("labels", self.labels))
+        )
+        if images.ndim < 2:
+            raise DataError(
+                f"{self.name}: images must be (N,H,W,C), (N,H,W) or a table (N,F), but are "
+                f"{images.shape}"
+            )
+        if images.ndim == 3:
+            images = images[..., None]
+        if labels.shape[:1] != images.shape[:1]:
+            raise DataError(
+                f"{self.name}: labels must be {len(images)}, one per image, but are {labels.shape}"
+            )
+        if labels.dtype.kind == "f":
+            labels = self._targets(labels)
+        else:
+            labels = self._indices(labels)
+        for name, value in (("images", images), ("labels", labels)):
+            object.__setattr__(self, name, value)
+
+    def _array(self, name: str, value) -> np.ndarray:
+        if isinstance(value, Tensor):
+            value = value.detach().numpy()
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise DataError(f"{self.name}: {name} must be an array of numbers ({error})") from None
+        if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
+            raise DataError(
+                f"{self.name}: {name} must be an array of numbers, but are {array.dtype} "
+                f"{array.shape}"
+            )
+        return array
+
+    def _targets(self, labels: np.ndarray) -> np.ndarray:
+        if not np.isfinite(labels).all():
+            raise DataError(f"{self.name}: a label is NaN or infinite")
+        if self.classes:
+            raise DataError(
+                f"{self.name}: labels of {len(self.classes)} classes must be integers, but are "
+                f"{labels.dtype}"
+            )
+        object.__setattr__(self, "classes", ())
+        return labels.astype(np.float32, copy=False)
+
+    def _indices(self, labels: np.ndarray) -> np.ndarray:
+        classes = self.classes
+        if classes is None:
+            classes = tuple(map(str, range(int(labels.max()) + 1 if labels.size else 0)))
+        if not isinstance(classes, tuple | list) or not all(isinstance(c, str) for c in classes):
             raise DataError(
                 f"{self.name}: classes must be a tuple of names, but are {self.classes!r:.60}"
             )
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        if labels.ndim != 1:
             raise DataError(
-                f"{self.name}: images must be uint8 (N,H,W,3), but are {images.dtype} "
-                f"{images.shape}"
-            )
-        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-            raise DataError(
-                f"{self.name}: labels must be {len(images)} integers, one per image, but are "
+                f"{self.name}: labels must be {len(labels)} integers, one per image, but are "
                 f"{labels.dtype} {labels.shape}"
             )
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
             raise DataError(
-                f"{self.name}: labels must be 0 to {len(self.classes) - 1}, but run from "
+                f"{self.name}: labels must be 0 to {len(classes) - 1}, but run from "
                 f"{labels.min()} to {labels.max()}"
             )
+        object.__setattr__(self, "classes", tuple(classes))
+        return labels.astype(np.int64, copy=False)
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether these are images of uint8, as kernels read them."""
+        return self.images.ndim == 4 and self.images.dtype == np.uint8
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple:
+        """Image and label number i, or those of a slice."""
+        return self.images[i], self.labels[i]
+
+    def __repr__(self) -> str:
+        what = "images" if self.images.ndim == 4 else "rows"
+        shape = " x ".join(map(str, self.images.shape[1:]))
+        labels = f"{len(self.classes or ())} classes" if self.classes else "targets"
+        kind = self.images.dtype
+        return f"Dataset({self.name!r}: {len(self):,} {what} of {shape}, {kind}, {labels})"
 
     def subset(self, count: int) -> "Dataset":
         """The first `count` images: 0 to all of them.
@@ -73,3 +142,9 @@ class Dataset:
         """
         count = integer(f"{self.name}: subset", "count", count, least=0, most=len(self))
         return Dataset(self.name, self.images[:count], self.labels[:count], self.classes)
+
+
+def on_device(array: np.ndarray):
+    """An array of a data set on the current backend; floats as float32."""
+    wide = array.dtype.kind == "f" and array.dtype != np.float32
+    return backend.asarray(array.astype(np.float32) if wide else array)

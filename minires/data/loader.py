@@ -3,7 +3,7 @@
 See docs/decisions/training.md, "Same bits".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from minires import backend
 from minires.arguments import flag, integer
 from minires.cuda import graph
-from minires.data.dataset import Dataset
+from minires.data.dataset import Dataset, on_device
 from minires.data.normalization import Normalization
 from minires.tensor import Tensor
 
@@ -26,7 +26,9 @@ class Loader:
     Parameters
     ----------
     dataset : Dataset
-    normalization : Normalization
+    normalization : Normalization, optional
+        Without one, images of uint8 become numbers from 0 to 1, others are handed on in float32.
+        `Loader(dataset, 32)` is understood, too: 32 is the batch size then.
     batch_size : int, at least 1
     shuffle : bool
         A new order in every epoch.
@@ -39,6 +41,11 @@ class Loader:
         There is no "any" seed: None is refused.
     pad : int, at least 0
         4 in the paper, for images of 32 pixels.
+    transform : callable, optional
+        Is given the Tensor x of each batch, normalised and augmented, and returns another.
+
+    Floats are taken as they are: a normalisation subtracts its mean and divides, without the 1/255
+    of bytes. Rows of a table are not augmented.
 
     The images are brought to the current backend once, as bytes: 150 MB of GPU memory for CIFAR-10.
     """
@@ -46,23 +53,30 @@ class Loader:
     def __init__(
         self,
         dataset: Dataset,
-        normalization: Normalization,
+        normalization: Normalization | int | None = None,
         batch_size: int = 128,
         shuffle: bool = False,
         augment: bool = False,
         drop_last: bool = False,
         seed: int = 0,
         pad: int = 4,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ):
-        for name, given, kind in (
-            ("dataset", dataset, Dataset),
-            ("normalization", normalization, Normalization),
-        ):
-            if not isinstance(given, kind):
-                raise TypeError(
-                    f"Loader: {name} must be a {kind.__name__}, but is a {type(given).__name__}"
-                )
-        self.dataset = dataset
+        if isinstance(normalization, int) and not isinstance(normalization, bool):
+            batch_size, normalization = normalization, None
+        if not isinstance(dataset, Dataset):
+            raise TypeError(
+                f"Loader: dataset must be a Dataset, but is a {type(dataset).__name__}; a "
+                f"DataLoader takes anything with items"
+            )
+        if not isinstance(normalization, Normalization | None):
+            raise TypeError(
+                f"Loader: normalization must be a Normalization, but is a "
+                f"{type(normalization).__name__}"
+            )
+        if not (transform is None or callable(transform)):
+            raise TypeError(f"Loader: transform must be a function, but is {transform!r:.60}")
+        self.dataset, self.transform = dataset, transform
         self.batch_size = integer("Loader", "batch_size", batch_size, least=1)
         self.seed = integer("Loader", "seed", seed, least=0)
         self.pad = integer("Loader", "pad", pad, least=0)
@@ -70,23 +84,40 @@ class Loader:
         self.augment = flag("Loader", "augment", augment)
         self.drop_last = flag("Loader", "drop_last", drop_last)
         self.next_epoch = 0
-        height_width_channels = dataset.images.shape[1:]
-        if normalization.mean.shape not in (height_width_channels, height_width_channels[-1:]):
+        if self.augment and dataset.images.ndim != 4:
             raise ValueError(
-                f"Loader: the {normalization.name} normalisation is made for images of "
-                f"{normalization.mean.shape}, but these are {height_width_channels}"
+                f"Loader: images are augmented, but {dataset.name} has rows of "
+                f"{dataset.images.shape[1:]}"
             )
-        self.mean, self.inv_std = (
-            backend.asarray(np.broadcast_to(value, height_width_channels), np.float32)
-            for value in (normalization.mean, normalization.inv_std)
-        )
-        self.images = backend.asarray(dataset.images)  # whole, on the device
+        self.mean, self.inv_std = self._normalizers(normalization)
+        self.images = on_device(dataset.images)  # whole, on the device
         self.labels = backend.asarray(dataset.labels)
         if len(self) == 0:
             raise ValueError(
                 f"Loader: {len(dataset)} images give no batch of {self.batch_size}"
                 + (" (drop_last is on)" if self.drop_last else "")
             )
+
+    def _normalizers(self, normalization: Normalization | None) -> tuple:
+        """What is subtracted from each image, and what it is multiplied with."""
+        shape = self.dataset.images.shape[1:]
+        if normalization is None:
+            return backend.asarray(np.zeros(shape, "f4")), backend.asarray(np.ones(shape, "f4"))
+        if normalization.mean.shape not in (shape, shape[-1:]):
+            raise ValueError(
+                f"Loader: the {normalization.name} normalisation is made for images of "
+                f"{normalization.mean.shape}, but these are {shape}"
+            )
+        mean, inv_std = (
+            backend.asarray(np.broadcast_to(value, shape), np.float32)
+            for value in (normalization.mean, normalization.inv_std)
+        )
+        return mean, inv_std
+
+    def __repr__(self) -> str:
+        how = [name for name in ("shuffle", "augment", "drop_last") if getattr(self, name)]
+        text = "".join(f", {name}" for name in how)
+        return f"Loader({self.dataset!r}, {len(self):,} batches of {self.batch_size}{text})"
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -110,7 +141,8 @@ class Loader:
         order = backend.asarray(self.order(epoch))
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield Tensor(self._input(chosen, epoch, batch)), self.labels[chosen]
+            x = Tensor(self._input(chosen, epoch, batch))
+            yield x if self.transform is None else self.transform(x), self.labels[chosen]
 
     def place(self, epoch: int, start: int) -> tuple[int, int]:
         """An epoch and the first batch to be taken of it, as Python's own integers.
@@ -141,9 +173,18 @@ class Loader:
 
     def _input(self, chosen, epoch: int, batch: int):
         kernel, stored = backend.kernel("augment"), backend.storage()
+        if not self.dataset.holds_bytes:
+            return self._input_of_floats(chosen, epoch, batch)
         if not self.augment:
             return kernel.normalize(self.images, chosen, self.mean, self.inv_std, stored)
         offsets, flips = map(backend.asarray, self.crops(epoch, batch, len(chosen)))
         return kernel.forward(
             self.images, chosen, offsets, flips, self.pad, self.mean, self.inv_std, stored
         )
+
+    def _input_of_floats(self, chosen, epoch: int, batch: int):
+        x = (self.images[chosen].astype(np.float32) - self.mean) * self.inv_std
+        if self.augment:
+            offsets, flips = map(backend.asarray, self.crops(epoch, batch, len(chosen)))
+            x = backend.kernel("augment", "numpy").crop(x, offsets, flips, self.pad)
+        return backend.asarray(x)

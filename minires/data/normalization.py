@@ -19,13 +19,30 @@ FIXED = {
 NAMES = ("per-pixel", *FIXED)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Normalization:
     """mean and inv_std: float32 arrays of shape (H, W, 3) or (3,), for pixels / 255."""
 
     name: str
     mean: np.ndarray
     inv_std: np.ndarray
+
+    def __call__(self, images) -> np.ndarray:
+        """What a network sees of one image (H, W, C) or of several (N, H, W, C): float32.
+
+        Images of uint8 are divided by 255 first; floats are taken as they are.
+        """
+        images = np.asarray(images)
+        if images.dtype.kind not in "fiu" or images.shape[-self.mean.ndim :] != self.mean.shape:
+            raise ValueError(
+                f"the {self.name} normalisation is made for images of {self.mean.shape}, but these "
+                f"are {images.dtype} {images.shape}"
+            )
+        scale = np.float32(1 / 255) if images.dtype == np.uint8 else np.float32(1)
+        return (images.astype(np.float32) * scale - self.mean) * self.inv_std
+
+    def __repr__(self) -> str:
+        return f"Normalization({self.name!r}, {' x '.join(map(str, self.mean.shape))})"
 
     @classmethod
     def make(cls, name: str, train_images: np.ndarray | None = None) -> "Normalization":

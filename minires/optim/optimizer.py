@@ -81,6 +81,13 @@ class Optimizer:
     def __getattr__(self, name: str):
         raise Missing("Optimizer", name, self._name, dir(type(self)))
 
+    def __repr__(self) -> str:
+        rates = sorted({float(group["lr"]) for group in self.groups})
+        settings = {"lr": rates[0] if len(rates) == 1 else rates} | self.settings
+        text = ", ".join(f"{name}={value}" for name, value in settings.items())
+        numbers = sum(int(parameter.size) for parameter in self.params)
+        return f"{self._name}({text}; {len(self.params)} parameters, {numbers:,} numbers)"
+
     @property
     def lr(self):
         """The learning rate of all groups.

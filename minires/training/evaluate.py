@@ -13,7 +13,7 @@ from minires.tensor import no_grad
 def evaluate(
     model: nn.Module,
     dataset: Dataset,
-    normalization: Normalization,
+    normalization: Normalization | None = None,
     batch_size: int = 256,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[float, float]:

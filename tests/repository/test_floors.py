@@ -63,6 +63,7 @@ FLOORS = (
     "minires.training",
     "minires.paper.detection",
     "minires.interop",
+    "minires.files",
     "minires.benchmarks",
     "minires.paper",
     "minires",

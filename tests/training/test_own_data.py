@@ -1,0 +1,193 @@
+"""One's own data: images and tables of any kind, PyTorch's data sets and loaders, saved arrays."""
+
+import numpy as np
+import pytest
+
+import minires as mr
+from minires import Tensor, nn, optim
+from minires import functional as F
+from minires.data import (
+    DataLoader,
+    Dataset,
+    Loader,
+    Normalization,
+    Subset,
+    TensorDataset,
+    load_shapes,
+    random_split,
+)
+from minires.training import evaluate
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (20, 8, 8), np.uint8)
+LABELS = RNG.integers(0, 3, 20)
+
+
+class TestDataset:
+    @pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u4", "i8", "u8"])
+    def test_labels_of_any_integer_kind_become_int64(self, kind):
+        part = Dataset("own", GREY, LABELS.astype(kind))
+        assert part.labels.dtype == np.int64 and part.classes == ("0", "1", "2")
+
+    def test_grey_images_get_a_channel_and_are_not_copied(self):
+        part = Dataset("grey", GREY, LABELS)
+        assert part.images.shape == (20, 8, 8, 1) and np.shares_memory(part.images, GREY)
+        assert repr(part) == "Dataset('grey': 20 images of 8 x 8 x 1, uint8, 3 classes)"
+
+    def test_lists_tensors_tables_and_targets(self):
+        table = Dataset("moons", [[0.5, 1.0], [2.0, 3.0]], [0, 1], ("a", "b"))
+        assert table.images.shape == (2, 2) and table[1][1] == 1
+        tensors = Dataset("t", mr.ones(4, 3), mr.tensor([0, 1, 1, 0]))
+        assert len(tensors) == 4 and tensors.subset(2).classes == ("0", "1")
+        targets = Dataset("houses", np.ones((5, 3)), np.arange(5.0))
+        assert targets.labels.dtype == np.float32 and targets.classes == ()
+        assert repr(targets) == "Dataset('houses': 5 rows of 3, float64, targets)"
+
+
+class TestLoader:
+    def test_without_a_normalisation_bytes_lie_from_0_to_1(self):
+        for loader in (Loader(Dataset("g", GREY, LABELS), 8), Loader(Dataset("g", GREY, LABELS))):
+            x, labels = next(iter(loader))
+            assert x.dtype == np.float32 and x.shape[1:] == (8, 8, 1)
+            expected = GREY[: len(labels), :, :, None] / 255
+            np.testing.assert_allclose(x.numpy(), expected, rtol=1e-6)
+        assert "of 8 x 8 x 1" in repr(loader) and len(Loader(Dataset("g", GREY, LABELS), 8)) == 3
+
+    def test_floats_are_taken_as_they_are_and_normalised(self):
+        images = RNG.standard_normal((6, 4, 4, 3))
+        norm = Normalization.make("cifar10")
+        x, _ = next(iter(Loader(Dataset("f", images, LABELS[:6]), norm, 6)))
+        expected = (images - norm.mean) * norm.inv_std
+        np.testing.assert_allclose(x.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+    def test_floats_are_augmented_as_bytes_are(self):
+        bytes_ = RNG.integers(0, 256, (10, 8, 8, 3), np.uint8)
+        how = {"batch_size": 10, "augment": True, "pad": 2, "seed": 3}
+        a, _ = next(iter(Loader(Dataset("b", bytes_, LABELS[:10]), **how)))
+        b, _ = next(iter(Loader(Dataset("f", bytes_ / 255, LABELS[:10]), **how)))
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
+
+    def test_a_table_trains(self):
+        mr.seed(0)
+        x = RNG.standard_normal((200, 2))
+        part = Dataset("halves", x, (x[:, 0] > x[:, 1]).astype(int))
+        model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+        adam = optim.Adam(model, lr=0.05)
+        for _ in range(20):
+            for batch, labels in Loader(part, 50, shuffle=True):
+                adam.zero_grad()
+                F.cross_entropy(model(batch), labels).backward()
+                adam.step()
+        assert evaluate(model, part)[1] > 0.95
+        with pytest.raises(ValueError, match=r"halves has rows of \(2,\)"):
+            Loader(part, 50, augment=True)
+
+    def test_a_transform_is_given_every_batch(self):
+        loader = Loader(Dataset("g", GREY, LABELS), 8, transform=lambda x: x * 0)
+        assert all(not x.numpy().any() for x, _ in loader)
+        with pytest.raises(TypeError, match="transform must be a function"):
+            Loader(Dataset("g", GREY, LABELS), 8, transform=3)
+
+
+class TestNormalization:
+    def test_it_is_called_with_one_image_or_several(self):
+        train, _ = load_shapes(10, 1, image_size=8)
+        norm = Normalization.make("per-pixel", train.images)
+        x, _ = next(iter(Loader(train, norm, 10)))
+        np.testing.assert_allclose(norm(train.images), x.numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(norm(train.images[3]), x.numpy()[3], rtol=1e-5, atol=1e-6)
+        assert repr(norm) == "Normalization('per-pixel', 8 x 8 x 3)"
+        with pytest.raises(ValueError, match=r"made for images of \(8, 8, 3\), but these are"):
+            norm(GREY)
+
+
+class TestDataLoader:
+    def test_tensors_side_by_side_come_in_batches(self):
+        x, y = mr.arange(10), mr.randn(10, 2)
+        loader = DataLoader(TensorDataset(x, y), batch_size=4)
+        batches = list(loader)
+        assert [len(a) for a, _ in batches] == [4, 4, 2] and len(loader) == 3
+        np.testing.assert_array_equal(batches[1][1].numpy(), y.numpy()[4:8])
+        with pytest.raises(ValueError, match=r"one length, but are \(10,\), \(3,\)"):
+            TensorDataset(x, mr.ones(3))
+
+    def test_a_new_order_in_every_epoch_by_the_seed(self):
+        loader = DataLoader(TensorDataset(mr.arange(10)), 10, shuffle=True)
+        mr.seed(5)
+        first, second = (next(iter(loader))[0].tolist() for _ in range(2))
+        mr.seed(5)
+        assert next(iter(loader))[0].tolist() == first != second
+        assert sorted(first) == sorted(second) == list(range(10))
+
+    def test_anything_with_items_is_stacked(self):
+        class Squares:
+            def __len__(self):
+                return 5
+
+            def __getitem__(self, i):
+                return {"x": np.full(2, i, np.float32), "y": float(i * i)}, i
+
+        (named, i), *_ = DataLoader(Squares(), 3)
+        assert named["x"].shape == (3, 2) and named["y"].tolist() == [0, 1, 4]
+        assert named["y"].dtype == np.float32 and i.tolist() == [0, 1, 2]
+        images, labels = next(iter(DataLoader(Dataset("g", GREY, LABELS), 2)))
+        assert images.shape == (2, 8, 8, 1) and labels.dtype == np.int64
+        items = [mr.ones(2), mr.ones(3)]
+        with pytest.raises(ValueError, match="cannot be stacked; give a collate_fn"):
+            next(iter(DataLoader(items, 2)))
+        assert next(iter(DataLoader(items, 2, collate_fn=len))) == 2
+        with pytest.raises(ValueError, match="num_workers must be 0, but is 4"):
+            DataLoader(items, 2, num_workers=4)
+        with pytest.raises(TypeError, match="__len__ and __getitem__, but a int has not"):
+            DataLoader(3)
+
+    def test_a_data_set_is_parted(self):
+        whole = TensorDataset(mr.arange(10))
+        for lengths, sizes in (((7, 3), [7, 3]), ((0.5, 0.25, 0.25), [6, 2, 2])):
+            parts = random_split(whole, lengths)
+            assert [len(p) for p in parts] == sizes
+            assert sorted(int(p[i][0].item()) for p in parts for i in range(len(p))) == [*range(10)]
+        with pytest.raises(ValueError, match="are not 10 items together"):
+            random_split(whole, (5, 6))
+        with pytest.raises(IndexError, match="no item 10"):
+            Subset(whole, [10])
+
+
+class TestFiles:
+    def test_arrays_by_name_come_back(self, tmp_path):
+        values = {"w": mr.ones(2, 3), "deep": {"a": np.arange(3), "n": 7}, "half": np.ones(2, "f2")}
+        mr.save(tmp_path / "x.safetensors", values)
+        found = mr.load(tmp_path / "x.safetensors")
+        assert found.keys() == {"w", "deep.a", "deep.n", "half"} and found["deep.n"] == 7
+        np.testing.assert_array_equal(found["w"], np.ones((2, 3)))
+        layer = nn.Linear(2, 2)
+        mr.save(tmp_path / "layer.safetensors", layer)
+        nn.Linear(2, 2).load_state_dict(mr.load(tmp_path / "layer.safetensors"))
+
+    def test_what_cannot_be_saved_leaves_no_file(self, tmp_path):
+        for value, message in (
+            ({"a": "text"}, "a must be an array of numbers"),
+            ({"a": {"b": None}}, "a.b must be an array of numbers"),
+            ({3: np.ones(2)}, "names must be texts"),
+            (np.ones(3), "must come by name, in a dict, not as a ndarray"),
+        ):
+            with pytest.raises(TypeError, match=message):
+                mr.save(tmp_path / "x.safetensors", value)
+        with pytest.raises(TypeError, match="the path comes first"):
+            mr.save({"a": np.ones(2)}, tmp_path / "x.safetensors")
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(ValueError, match="there is no such file"):
+            mr.load(tmp_path / "x.safetensors")
+
+
+def test_one_number_is_formatted_as_numbers_are():
+    loss = Tensor([2.34567])
+    assert f"{loss:.3f}" == "2.346" and round(loss, 2) == 2.35 and int(loss) == 2
+    assert f"{mr.ones(2)}" == str(mr.ones(2)) and round(Tensor(2.6)) == 3
+    with pytest.raises(TypeError, match=r"format '.3f' is for one number, but this tensor is \(2,"):
+        f"{mr.ones(2):.3f}"
+
+
+def test_an_optimizer_is_one_line():
+    sgd = optim.SGD(nn.Linear(2, 3), lr=0.1, momentum=0.9)
+    assert repr(sgd) == "SGD(lr=0.1, momentum=0.9, nesterov=False; 2 parameters, 9 numbers)"

@@ -27,6 +27,7 @@ from pathlib import Path
 import numba
 from numba.core import caching, event
 
+from minires import caches
 from minires.kernels import own
 
 try:
@@ -51,10 +52,8 @@ def cache_directory() -> str:
 
 
 def _parent() -> Path:
-    if given := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(given)
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minires"
+        return caches.machine_code()
     except RuntimeError:  # there is no home directory: each process compiles anew
         return Path(tempfile.mkdtemp(prefix="minires-"))
 

@@ -28,7 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
-        return command(**options) or 0
+        status = command(**options) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # nobody reads any more, as with `minires info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, KeyError, OSError, *OWN_ERRORS) as error:
         if os.environ.get("MINIRES_DEBUG"):
             raise

@@ -14,7 +14,7 @@ from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
 from minires.training import evaluate
-from minires.training.progress import bar_settings
+from minires.training.progress import bar
 from minires.training.weights import WeightsError, normalization_of, read_arrays
 
 
@@ -27,7 +27,6 @@ def evaluate_weights(
     **given,
 ) -> None:
     """minires eval: what is not given of model, data set and so on, the weight file says."""
-    from tqdm import tqdm
 
     weights = os.path.expanduser(weights)
     extensions.load(given.pop("imports", None) or _imports_of_run(Path(weights).parent))
@@ -60,8 +59,8 @@ def evaluate_weights(
     print(f"model     {options['model']}, {net.num_parameters():,} parameters, from {weights}")
     print(f"inputs    normalised {norm.name}")
     print(f"backend   {backend.current()}", flush=True)
-    with tqdm(total=len(test_set), unit="image", leave=False, **bar_settings()) as bar:
-        loss, accuracy = evaluate(net, test_set, norm, batch_size, bar.update)
+    with bar(len(test_set), "image") as shown:
+        loss, accuracy = evaluate(net, test_set, norm, batch_size, shown.update)
     right = round(accuracy * len(test_set))
     print(f"test accuracy {100 * accuracy:.2f} % ({right:,} of {len(test_set):,}), loss {loss:.4f}")
 

@@ -3,7 +3,7 @@
 import platform
 
 import minires
-from minires import backend, data, extensions, kernels, models
+from minires import backend, caches, data, extensions, kernels, models
 from minires.commands.options import DEFAULTS, MODELS, SHORTCUT, count, import_option
 from minires.summary import summarize
 
@@ -15,11 +15,15 @@ def info(
     image_size: int | None,
     layers: bool,
     imports: list[str] | None,
+    clear_caches: bool,
 ) -> None:
     """minires info: what works here; or what the network `model` consists of."""
     import numpy as np
 
     extensions.load(imports or ())
+    if clear_caches:
+        print(f"removed {caches.clear() / 1e6:.1f} MB; the next run compiles anew")
+        return
     if model is not None:
         network = models.get(model)
         size = image_size or network.image_size
@@ -45,6 +49,9 @@ def info(
         path = source.found(data_dir) or "not there; downloaded when asked for"
         where = source.about if source.find is None else path
         print(f"  {name:<12}{where}")
+    print("\ncompiled and kept (minires info --clear-caches removes it)")
+    for what, (place, files, size) in caches.found().items():
+        print(f"  {what}: {size / 1e6:.1f} MB in {files:,} files, {place}")
 
 
 def add(commands) -> None:
@@ -63,4 +70,7 @@ def add(commands) -> None:
         "--image-size", type=count, metavar="N", help="pixels a side (32 CIFAR, 224 ImageNet)"
     )
     import_option(p)
+    p.add_argument(
+        "--clear-caches", action="store_true", help="instead: remove what was compiled and kept"
+    )
     p.add_argument("--layers", action="store_true", help="a line for each layer, not each block")

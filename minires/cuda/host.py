@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minires import caches
 from minires.cuda import textbook
 from minires.cuda.signature import Signature
 
@@ -314,8 +315,7 @@ def _processor() -> str:
 
 @cache
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    directory = Path(base) / "minires" / "emulator"
+    directory = caches.libraries()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()

@@ -178,8 +178,8 @@ def _load(kind: _Set, directory: Path, download: bool) -> tuple[Dataset, Dataset
         looked_for = ", ".join(folders + [layout.archive for layout in kind.layouts])
         raise DataError(
             f"no {kind.title} in {directory}: looked for {looked_for}, and for the files of these "
-            f"folders in {directory} itself. Place one of them there (from {SOURCE}), or load "
-            "with download=True"
+            f"folders in {directory} itself. Place one of them there (from {SOURCE}), or let "
+            "it be downloaded: with download=True, on the command line without --no-download"
         )
     layout, path = found
     if not path.is_dir():

@@ -182,13 +182,21 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
         import fcntl
     except ImportError as error:
         raise OSError("downloading needs file locks, which Windows does not have") from error
-    with part.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that downloads {part}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+    while True:
+        with part.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting for another process that downloads {part}", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not part.exists() or not os.path.samestat(part.stat(), os.fstat(file.fileno())):
+                continue  # the other one has finished, or removed it
+            try:
+                yield file
+            finally:
+                if os.fstat(file.fileno()).st_size == 0:  # nothing has come that could be resumed
+                    part.unlink(missing_ok=True)
+            return
 
 
 def _complete(url: str, file: BinaryIO, name: str, timeout: float, progress: bool) -> None:

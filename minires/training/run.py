@@ -15,7 +15,7 @@ from minires.training import checkpoint, directory, history, nonfinite, settings
 from minires.training.errors import Diverged, TrainingError
 from minires.training.interrupt import StopAfterStep, Stopped
 from minires.training.nonfinite import Guard
-from minires.training.progress import bar_of
+from minires.training.progress import bar_of, begin_counting
 from minires.training.settings import Settings
 
 say = partial(print, flush=True)
@@ -95,6 +95,7 @@ class Run:
         self.history: list[dict] = []
         self.resumed = self._saved is not None
         self.stopped: Stopped | None = None
+        self._counting = False
         self.saved_step: int | None = None
         self.note: Callable[[str], None] = say
         self.skipped = self.skipped_in_a_row = 0
@@ -275,6 +276,9 @@ class Run:
                     read()
                     bar.set_postfix_str(self.progress(), refresh=False)
                 bar.update(1)
+                if bar.n == bar.initial + 1 and not self._counting:
+                    self._counting = True
+                    begin_counting(bar)  # it has compiled
                 if stop.requested or self.step % self.config.checkpoint_every == 0:
                     read()  # a diverged state must not replace a good one
                     self._save()

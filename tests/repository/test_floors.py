@@ -10,6 +10,7 @@ from minires import benchmarks, kernels, paper
 
 FLOORS = (
     "minires.startup",
+    "minires.caches",
     "minires.rooms",
     "minires.threads",
     "minires.arguments",
@@ -124,7 +125,7 @@ def test_a_module_imports_only_from_lower_floors(name):
 
 @pytest.mark.parametrize("name", sorted(n for n in MODULES if n.startswith("minires.kernels")))
 def test_a_kernel_knows_only_kernels_and_the_compiler(name):
-    lower = ("minires.kernels", "minires.cuda", "minires.arguments")  # which knows nobody
+    lower = ("minires.kernels", "minires.cuda", "minires.arguments", "minires.caches")
     assert all(other.startswith(lower) for other in imports(name))
 
 

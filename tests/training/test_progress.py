@@ -1,0 +1,87 @@
+"""What is seen of a run while it goes on; caches; a command whose output nobody reads."""
+
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+
+from minires import caches, cli
+from minires.training import progress
+from minires.training.progress import LogLines
+
+
+class TestLogLines:
+    def test_a_line_comes_after_a_while_and_tells_rate_and_time(self, capsys):
+        lines = LogLines(1000, "step", "epoch 1/3", initial=100)
+        lines.update(1)
+        progress.begin_counting(lines)
+        assert capsys.readouterr().err == ""  # not yet
+        lines.start_t -= 10
+        lines.due = 0
+        lines.set_postfix_str("loss 0.5")
+        lines.update(50)
+        said = capsys.readouterr().err
+        assert said.startswith("epoch 1/3: 151 of 1,000 steps, 5 steps/s, 0:02:50 left, loss 0.5\n")
+        lines.update(50)
+        assert capsys.readouterr().err == ""
+
+    def test_a_log_has_whole_lines_and_a_terminal_a_bar(self, monkeypatch):
+        assert isinstance(progress.bar(10, "step"), LogLines)
+        monkeypatch.setattr(progress, "in_notebook", lambda: True)
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        with progress.bar(10, "step", "epoch 1/1") as shown:
+            shown.update(5)
+        assert "5/10" in sys.stderr.getvalue() or "0/10" in sys.stderr.getvalue()
+
+    @pytest.mark.parametrize("lively", [False, True])
+    def test_the_first_step_is_in_no_rate(self, lively, monkeypatch):
+        monkeypatch.setattr(progress, "in_notebook", lambda: lively)
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        with progress.bar(100, "step") as shown:
+            shown.start_t -= 1000  # compiling
+            shown.update(1)
+            before = time.time()
+            progress.begin_counting(shown)
+            assert shown.start_t >= before and shown.initial == shown.n == 1
+            shown.start_t -= 10
+            shown.due = 0
+            shown.update(99)
+            said = sys.stderr.getvalue() + str(shown)
+        assert "9.9" in said.replace("9.90", "9.9") and "0.0" not in said.split("step")[-1]
+
+
+class TestCaches:
+    @pytest.fixture
+    def place(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+        code, library = tmp_path / "minires" / ("0a" * 8), tmp_path / "minires" / "emulator"
+        for folder in (code, library, tmp_path / "minires" / "mine", tmp_path / "others"):
+            folder.mkdir(parents=True)
+            (folder / "file").write_bytes(b"x" * 1000)
+        return tmp_path
+
+    def test_they_are_told_and_removed_and_nothing_else(self, place, capsys):
+        assert cli.main(["info"]) == 0
+        said = capsys.readouterr().out
+        assert f"machine code of Numba: 0.0 MB in 1 files, {place}/minires" in said
+        assert cli.main(["info", "--clear-caches"]) == 0
+        assert "removed 0.0 MB; the next run compiles anew" in capsys.readouterr().out
+        kept = {path.parent.name for path in place.rglob("file")}
+        assert kept == {"mine", "others"} and caches.clear() == 0
+
+
+def test_output_that_nobody_reads_ends_in_silence():
+    command = f"{sys.executable} -m minires info | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert result.stdout.startswith("minires") and result.stderr == ""
+
+
+def test_a_wrong_word_is_told_in_one_line(capsys):
+    for words in (["train", "--optimizer", "rmsprop"], ["trian"], ["train", "--stps", "3"], []):
+        with pytest.raises(SystemExit) as end:
+            cli.main(words)
+        said = capsys.readouterr().err
+        assert end.value.code == 2 and said.startswith("minires: ") and said.count("\n") == 1

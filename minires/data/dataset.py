@@ -1,6 +1,9 @@
 """Labelled data in memory: images of any kind, tables, series; classes or targets."""
 
+import base64
+import io
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -132,6 +135,10 @@ class Dataset:
         kind = self.images.dtype
         return f"Dataset({self.name!r}: {len(self):,} {what} of {shape}, {kind}, {labels})"
 
+    def _repr_html_(self) -> str:
+        """One line, and below it the first images with their labels."""
+        return f"<p>{escape(repr(self))}</p>{_strip(self)}"
+
     def subset(self, count: int) -> "Dataset":
         """The first `count` images: 0 to all of them.
 
@@ -142,6 +149,30 @@ class Dataset:
         """
         count = integer(f"{self.name}: subset", "count", count, least=0, most=len(self))
         return Dataset(self.name, self.images[:count], self.labels[:count], self.classes)
+
+
+def _strip(dataset: Dataset, count: int = 12) -> str:
+    """The first images side by side, as HTML; nothing of a table."""
+    images = dataset.images[:count]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
+        return ""
+    from matplotlib.image import imsave
+
+    shown = []
+    for image, label in zip(images, dataset.labels, strict=False):
+        if image.dtype != np.uint8:
+            low, high = float(np.nanmin(image)), float(np.nanmax(image))
+            image = (image - low) / ((high - low) or 1.0)
+        file = io.BytesIO()
+        imsave(file, np.repeat(image, 3, 2) if image.shape[2] == 1 else image, format="png")
+        text = dataset.classes[label] if dataset.classes else str(label)
+        png = base64.b64encode(file.getvalue()).decode()
+        shown.append(
+            f'<figure style="display:inline-block;margin:2px;text-align:center">'
+            f'<img alt="{escape(text)}" width="64" style="image-rendering:pixelated" '
+            f'src="data:image/png;base64,{png}"><figcaption>{escape(text)}</figcaption></figure>'
+        )
+    return "".join(shown)
 
 
 def on_device(array: np.ndarray):

@@ -11,6 +11,7 @@ from minires import backend, placement, states
 from minires.arguments import flag
 from minires.hints import Missing
 from minires.hooks import Hook
+from minires.nn import pages
 from minires.tensor import Tensor
 
 
@@ -313,6 +314,9 @@ class Module:
             parts = [f"  ({name}): Parameter{p.shape}" for name, p in own] + parts
         inner = "\n" + "\n".join(parts) + "\n" if parts else described
         return f"{type(self).__name__}({inner})"
+
+    def _repr_html_(self) -> str:
+        return pages.table(self)
 
     def extra_repr(self) -> str:
         """What stands between the brackets of the repr of a layer without parts."""

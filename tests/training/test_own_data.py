@@ -191,3 +191,20 @@ def test_one_number_is_formatted_as_numbers_are():
 def test_an_optimizer_is_one_line():
     sgd = optim.SGD(nn.Linear(2, 3), lr=0.1, momentum=0.9)
     assert repr(sgd) == "SGD(lr=0.1, momentum=0.9, nesterov=False; 2 parameters, 9 numbers)"
+
+
+class TestNotebooks:
+    def test_a_module_is_a_table_of_its_parts(self):
+        net = nn.Sequential({"conv": nn.Conv2d(3, 4, 3), "act": nn.LeakyReLU(0.2)})
+        page = net._repr_html_()
+        assert "conv" in page and "weight 3 x 3 x 3 x 4, bias 4" in page and "112" in page
+        assert "LeakyReLU(negative_slope=0.2)" in page and "<script" not in page
+        assert "parts more" in nn.Sequential(*[nn.ReLU() for _ in range(80)])._repr_html_()
+
+    def test_a_data_set_shows_its_first_images(self):
+        classes = ("<b>", "b", "c")
+        page = Dataset("grey", GREY, LABELS, classes)._repr_html_()
+        assert page.count("data:image/png") == 12 and "<b>" not in page
+        floats = Dataset("f", RNG.standard_normal((2, 8, 8, 3)), [0, 1])._repr_html_()
+        assert floats.count("<img") == 2
+        assert "<img" not in Dataset("t", np.ones((3, 2)), [0, 1, 1])._repr_html_()

@@ -149,7 +149,7 @@ def entries(same: Callable) -> list[dict]:
             "refuses": (LaunchError,),
         },
         {
-            "name": "arrays for `minires cuda`",
+            "name": "arrays of .npy files",
             "make": _npy,
             "read": given.load_array,
             "refuses": (LaunchError,),

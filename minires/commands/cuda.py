@@ -6,7 +6,7 @@ from pathlib import Path
 from minires.cuda import checking
 from minires.cuda.checking.given import arguments, expected
 from minires.cuda.parameter import LaunchError
-from minires.cuda.signature import kernels, parse
+from minires.cuda.signature import kernels, parse, read_source
 
 
 def cuda(
@@ -21,7 +21,7 @@ def cuda(
     html: str | None,
 ) -> int:
     """minires cuda: check a kernel; the exit status is 1 if it has a fault."""
-    source = Path(file).read_text()
+    source = read_source(Path(file))
     names = kernels(source)
     if kernel is None and len(names) != 1:
         raise LaunchError(

@@ -94,7 +94,8 @@ def _image_size(weights: str, metadata: dict[str, str]) -> int:
 def _imports_of_run(path: Path) -> list[str]:
     """The modules that the training run in directory `path` imported; none if there is no run."""
     try:
-        return json.loads((path / "config.json").read_text()).get("imports", [])
+        found = json.loads((path / "config.json").read_text()).get("imports", [])
+        return found if isinstance(found, list) else []
     except (
         OSError,
         ValueError,

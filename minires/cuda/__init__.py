@@ -35,6 +35,7 @@ from minires.cuda.signature import (
     LaunchError,
     Signature,
     parse,
+    read_source,
 )
 from minires.hints import asked_in
 from minires.threads import Choice
@@ -148,7 +149,7 @@ class Module:
     def __init__(self, path: Path, instances: list[str]):
         self.path = Path(path)
         self.name = f"{self.path.parent.name}/{self.path.name}"
-        self.source = self.path.read_text()
+        self.source = read_source(self.path)
         self.signatures: dict[str, Signature] = {
             instance: parse(self.source, instance, self.name) for instance in instances
         }

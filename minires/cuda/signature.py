@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minires.cuda.parameter import (
@@ -171,6 +172,16 @@ def parse(source: str, expression: str, file: str) -> Signature:
     )
     bounds = match["early"] or match["bounds"] or ""
     return Signature(expression, file, parameters, match["template"] or "", bounds)
+
+
+def read_source(path: Path) -> str:
+    """The text of a CUDA C++ file; a LaunchError where it cannot be read."""
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as error:
+        raise LaunchError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise LaunchError(f"{path}: not a text in UTF-8 ({error})") from None
 
 
 def kernels(source: str) -> list[str]:

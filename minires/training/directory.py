@@ -216,6 +216,8 @@ def _is(path: Path, descriptor: int) -> bool:
 def _holder(lock: Path) -> str:
     """The process that has a lock, in words."""
     with contextlib.suppress(OSError):  # it writes its number right after it has the lock
-        if number := lock.read_text().strip():
-            return "this very process" if number == str(os.getpid()) else f"process {number}"
+        number = lock.read_bytes()[:20].strip()
+        if number.isdigit():
+            own = int(number) == os.getpid()
+            return "this very process" if own else f"process {int(number)}"
     return "another process"

@@ -128,3 +128,17 @@ def test_the_programs_own_imports_are_not_needed_by_the_worker():
     code = "import minires.cuda.checking.worker, sys; print('matplotlib' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout.lower()) is False
+
+
+def test_a_file_that_is_no_text_and_a_size_that_is_none_are_told(tmp_path, capsys):
+    path = tmp_path / "k.cu"
+    path.write_bytes(b"\xff\xfe__global__ void k(float* y) {}")
+    assert cli.main(["cuda", str(path), "--grid", "1", "--block", "1"]) == 1
+    assert "k.cu: not a text in UTF-8" in capsys.readouterr().err
+    assert cli.main(["cuda", str(tmp_path / "none.cu"), "--grid", "1", "--block", "1"]) == 1
+    assert "none.cu: No such file" in capsys.readouterr().err
+    path.write_text("__global__ void k(float* y) { y[0] = 1; }\n")
+    for size in ("axb", "-1", "", "3x", "9" * 20):
+        words = ["cuda", str(path), "--grid", "1", "--block", "1", "--arg", f"y=zeros:{size}"]
+        assert cli.main(words) == 1
+        assert f"--arg y=zeros:{size}: a size is 1000 or 32x16" in capsys.readouterr().err

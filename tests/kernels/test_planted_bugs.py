@@ -267,9 +267,9 @@ AUGMENT_BUGS = [
     ("offsets[:, 0], offsets[:, 1]", "offsets[:, 1], offsets[:, 0]", "offsets exchanged"),
     ("z -= mean", "z *= 1", "mean not subtracted"),
     (
-        "pad_image(normalize(images, chosen, mean, inv_std, dtype), (pad, pad))",
-        "normalize(pad_image(images, (pad, pad)), chosen, mean[:1, :1], inv_std[:1, :1])",
-        "padded before normalising",
+        "pad_image(z, (pad, pad))",
+        "pad_image(z, (pad, pad), -0.5)",
+        "a border that is not the mean, as of padding before normalising",
     ),
 ]
 

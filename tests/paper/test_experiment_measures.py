@@ -167,7 +167,7 @@ def test_gradnorm_divides_the_first_by_the_last(tmp_path, monkeypatch):
     """At initialisation, and in the median of the last quarter."""
     monkeypatch.setattr(gradnorm, "activation_gradients", lambda run: [6.0, 1.0, 2.0])
     norms = [[8.0, 1.0, 2.0], *[[99.0, 99.0, 99.0]] * 7, [9.0, 1, 3], [3.0, 1, 1], [50.0, 1, 10]]
-    record = {"layers": ["a", "b", "c"], "steps": list(range(11)), "norms": norms + [norms[9]]}
+    record = {"layers": ["a", "b", "c"], "steps": list(range(12)), "norms": norms + [norms[9]]}
     (tmp_path / gradients.FILE).write_text(json.dumps(record))
     run = Run(tmp_path, Config(model="resnet8", seed=2), [])
     (row,) = gradnorm.measure(None, [run])

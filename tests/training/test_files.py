@@ -414,3 +414,27 @@ def test_a_network_deeper_than_any_is_refused_at_once(capsys):
         ValueError, match=r"CifarResNet: n \(blocks per stage\) must be an integer, at"
     ):
         models.CifarResNet(10**6)
+
+
+def test_a_lock_that_holds_something_else_is_read(tmp_path):
+    from minires.training.directory import _holder
+
+    lock = tmp_path / "lock"
+    for content, who in (
+        (b"123\n", "process 123"),
+        (str(os.getpid()).encode(), "this very process"),
+        (b"\xff\xfe", "another process"),
+        (b"x" * 10**6, "another process"),
+        (b"", "another process"),
+    ):
+        lock.write_bytes(content)
+        assert _holder(lock) == who
+    assert _holder(tmp_path / "none") == "another process"
+
+
+def test_imports_of_another_kind_are_none(tmp_path):
+    from minires.commands.evaluate import _imports_of_run
+
+    for text in ('{"imports": "os"}', '{"imports": 3}', "[]", "", "{"):
+        (tmp_path / "config.json").write_text(text)
+        assert _imports_of_run(tmp_path) == []

@@ -37,7 +37,7 @@ from minires.cuda.checking.job import (
 from minires.cuda.checking.report import KINDS, Fault, Report, Requests
 from minires.cuda.checking.sentences import Teller
 from minires.cuda.parameter import LaunchError
-from minires.cuda.signature import Signature, kernels, parse
+from minires.cuda.signature import Signature, kernels, parse, read_source
 
 __all__ = ["KINDS", "Empty", "Fault", "Report", "Requests", "check"]
 
@@ -95,7 +95,7 @@ def check(
     text = str(path_or_source)
     is_source = "\n" in text or "__global__" in text
     path = Path("kernel.cu" if is_source else path_or_source)
-    source = text if is_source else path.read_text()
+    source = text if is_source else read_source(path)
     report = Report(path.name, kernel or "?", source)
     if why := host.problem():
         raise RuntimeError(f"the emulator does not work here: {why}")

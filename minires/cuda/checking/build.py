@@ -93,10 +93,10 @@ def compile_watched(file: str, source: str, signatures: dict[str, Signature], fo
     parts = (headers, *FLAGS, *WATCHED, compiler, host._processor())
     watch = _kept("watch", parts, ".o")
     library = _kept(Path(file).stem, (*parts, text, own, file), ".so")
-    if library.exists():
+    if host._is_whole(library):
         return library
     with tempfile.TemporaryDirectory(dir=library.parent) as place:
-        if not watch.exists():
+        if not host._is_whole(watch):
             made = Path(place) / "watch.o"
             _run(
                 compiler,
@@ -108,6 +108,7 @@ def compile_watched(file: str, source: str, signatures: dict[str, Signature], fo
                 str(made),
                 file=file,
             )
+            host._seal(made)  # behind the end of an object file, which the linker does not read
             made.replace(watch)
         cu, assembly, made = (
             Path(place) / Path(file).name,
@@ -129,6 +130,7 @@ def compile_watched(file: str, source: str, signatures: dict[str, Signature], fo
             "-ldl",
             file=file,
         )
+        host._seal(made)
         made.replace(library)
     return library
 

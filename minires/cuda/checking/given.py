@@ -80,7 +80,10 @@ def _value(parameter: Parameter | None, name: str, text: str):
             raise LaunchError(
                 f"--arg {name}={text}: an array is {', '.join(WAYS)}:SIZE, or FILE.npy"
             )
-        return _array(way, tuple(map(int, size.split("x"))), parameter.dtype)
+        lengths = size.split("x")
+        if not all(n.isascii() and n.isdigit() and len(n) < 16 for n in lengths):
+            raise LaunchError(f"--arg {name}={text}: a size is 1000 or 32x16, not {size!r}")
+        return _array(way, tuple(map(int, lengths)), parameter.dtype)
     if text in ("true", "false"):
         return text == "true"
     try:

@@ -22,6 +22,10 @@ class DataError(ValueError):
     """A data set that is missing, damaged or not what it claims to be; the message says why."""
 
 
+class NotThere(DataError):
+    """A data set that is not where it was looked for, and was not to be downloaded."""
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
     """Labelled images, or rows of a table, in memory.

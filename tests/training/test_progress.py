@@ -7,16 +7,14 @@ import time
 
 import pytest
 
-from minires import caches, cli
-from minires.training import progress
-from minires.training.progress import LogLines
+from minires import caches, cli, progress
+from minires.progress import LogLines
 
 
 class TestLogLines:
     def test_a_line_comes_after_a_while_and_tells_rate_and_time(self, capsys):
         lines = LogLines(1000, "step", "epoch 1/3", initial=100)
-        lines.update(1)
-        progress.begin_counting(lines)
+        progress.count_first(lines)
         assert capsys.readouterr().err == ""  # not yet
         lines.start_t -= 10
         lines.due = 0
@@ -41,9 +39,11 @@ class TestLogLines:
         monkeypatch.setattr(sys, "stderr", io.StringIO())
         with progress.bar(100, "step") as shown:
             shown.start_t -= 1000  # compiling
-            shown.update(1)
-            before = time.time()
-            progress.begin_counting(shown)
+            shown.last_print_t = shown.due = before = 0
+            progress.count_first(shown)
+            assert "1/100" not in sys.stderr.getvalue()  # nothing is promised by it
+            assert "1 of" not in sys.stderr.getvalue()
+            before = time.time() - 1
             assert shown.start_t >= before and shown.initial == shown.n == 1
             shown.start_t -= 10
             shown.due = 0
@@ -73,10 +73,18 @@ class TestCaches:
         assert kept == {"mine", "others"} and caches.clear() == 0
 
 
-def test_output_that_nobody_reads_ends_in_silence():
-    command = f"{sys.executable} -m minires info | head -1"
+@pytest.mark.parametrize("words", ["info", "train --help"])
+def test_output_that_nobody_reads_ends_in_silence(words):
+    command = f"{sys.executable} -m minires {words} | head -1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
-    assert result.stdout.startswith("minires") and result.stderr == ""
+    assert "minires" in result.stdout and result.stderr == ""
+
+
+def test_a_command_is_told_of_its_option_and_not_of_pythons(tmp_path, capsys):
+    words = ["train", "--dataset", "cifar10", "--no-download", "--data-dir", str(tmp_path)]
+    assert cli.main(words) == 1
+    said = capsys.readouterr().err
+    assert "or leave --no-download out" in said and "download=True" not in said
 
 
 def test_a_wrong_word_is_told_in_one_line(capsys):

@@ -125,7 +125,9 @@ class Loader:
         return mean, inv_std
 
     def __repr__(self) -> str:
-        how = [name for name in ("shuffle", "augment", "drop_last") if getattr(self, name)]
+        how = [
+            name for name in ("shuffle", "augment", "drop_last", "transform") if getattr(self, name)
+        ]
         how = [self.normalization.name, *how] if self.normalization else how
         text = "".join(f", {name}" for name in how)
         return f"Loader({self.dataset!r}, {len(self):,} batches of {self.batch_size}{text})"

@@ -47,7 +47,7 @@ class Run:
         Iterations done and to do.
     per_epoch : int
         Iterations of an epoch.
-    history : list of dict
+    history : History, a list of dict
         One row per epoch: the rows of metrics.csv.
     seconds : float
         Time of training in the epoch so far.
@@ -92,7 +92,7 @@ class Run:
         backend.seed(config.seed)
         self.config = config.with_choices(backend=backend.current())
         self.step, self.seconds = 0, 0.0
-        self.history: list[dict] = []
+        self.history = history.History()
         self.resumed = self._saved is not None
         self.stopped: Stopped | None = None
         self._compiled, self._since = False, (0.0, 0)
@@ -201,7 +201,7 @@ class Run:
         self.seconds = real(where, "seconds", state["seconds"], least=0)
         for name in ("skipped", "skipped_in_a_row"):  # an earlier version left none out
             setattr(self, name, integer(where, name, state.get(name, 0), least=0, most=self.total))
-        self.history = list(map(history.checked, state["history"]))
+        self.history = history.History(map(history.checked, state["history"]))
 
     # What is the same for all
 
@@ -272,15 +272,16 @@ class Run:
 
         with bar_of(self, epoch) as bar:
             for _ in steps:
-                if time.perf_counter() - shown > 0.5:
-                    shown = time.perf_counter()
+                if not self._compiled:  # the first step of all has waited for compilers
                     read()
-                    bar.set_postfix_str(self.progress(), refresh=False)
-                if self._compiled:
-                    bar.update(1)
-                else:  # the first step of all has waited for compilers
                     count_first(bar)
                     self._compiled, self._since = True, (time.perf_counter(), self.step)
+                else:
+                    if time.perf_counter() - shown > 0.5:
+                        shown = time.perf_counter()
+                        read()
+                        bar.set_postfix_str(self.progress(), refresh=False)
+                    bar.update(1)
                 if stop.requested or self.step % self.config.checkpoint_every == 0:
                     read()  # a diverged state must not replace a good one
                     self._save()

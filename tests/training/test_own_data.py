@@ -1,5 +1,7 @@
 """One's own data: images and tables of any kind, PyTorch's data sets and loaders, saved arrays."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -252,6 +254,14 @@ class TestFiles:
             ({"a": {"b": None}}, "a.b must be an array of numbers"),
             ({3: np.ones(2)}, "names must be texts"),
             (np.ones(3), "must come by name, in a dict, not as a ndarray"),
+            ({"a": {"b": np.ones(2)}, "a.b": np.ones(2)}, "two arrays would be named 'a.b'"),
+            (
+                {"a": np.ones(2, complex)},
+                r"a must be an array of numbers, but is a ndarray .complex",
+            ),
+            ({"a": np.ones(2, np.longdouble)}, "a must be an array of numbers, but is a ndarray"),
+            ({"a": [1, [2]]}, "a must be an array of numbers .setting an array element"),
+            (optim.SGD(nn.Linear(1, 1), 0.1), r"not as a SGD; write save\(path, x.state\(\)\)"),
         ):
             with pytest.raises(TypeError, match=message):
                 mr.save(tmp_path / "x.safetensors", value)
@@ -260,6 +270,24 @@ class TestFiles:
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(ValueError, match="there is no such file"):
             mr.load(tmp_path / "x.safetensors")
+
+    def test_a_pickle_is_named_and_not_run(self, tmp_path):
+        for content in (pickle.dumps({"a": 1}, 2), pickle.dumps({"a": 1}, 4), b"PK\x03\x04rest"):
+            (tmp_path / "x.pkl").write_bytes(content)
+            with pytest.raises(ValueError, match="x.pkl: a pickle or a file of torch.save, which"):
+                mr.load(tmp_path / "x.pkl")
+
+    def test_weights_need_a_path_and_a_module_and_nothing_else(self, tmp_path):
+        layer, other = nn.Linear(2, 2), nn.Linear(2, 2)
+        save_weights(tmp_path / "w", layer)
+        assert load_weights(tmp_path / "w", other) is None
+        np.testing.assert_array_equal(layer.weight.numpy(), other.weight.numpy())
+        with pytest.raises(TypeError, match="load_weights: the path comes first, then the model"):
+            load_weights(layer, tmp_path / "w")
+        with pytest.raises(TypeError, match=r"must be a Module, .*a dict; .* write minires.load"):
+            load_weights(tmp_path / "w", {})
+        with pytest.raises(TypeError, match=r"must be a Module, .*a dict; .* write minires.save"):
+            save_weights(tmp_path / "w", {})
 
 
 def test_one_number_is_formatted_as_numbers_are():

@@ -1,6 +1,7 @@
 """What is seen of a run while it goes on; caches; a command whose output nobody reads."""
 
 import io
+import json
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ import pytest
 
 from minires import caches, cli, progress
 from minires.progress import LogLines
+from minires.training import Config, Trainer
+from minires.training.history import History
 
 
 class TestLogLines:
@@ -52,6 +55,18 @@ class TestLogLines:
         assert "9.9" in said.replace("9.90", "9.9") and "0.0" not in said.split("step")[-1]
 
 
+def test_a_history_is_one_line_and_in_a_notebook_a_table():
+    rows = [
+        {"epoch": n, "step": 10 * n, "lr": 0.1, "train_loss": 1 / n, "test_acc": 0.5, "seconds": 9}
+        for n in (1, 2)
+    ]
+    assert repr(History(rows)) == "History(2 epochs; the last: train_loss 0.5, test_acc 0.5)"
+    assert repr(History()) == "History(0 epochs)" and History(rows) == rows
+    page = History([*rows, {"epoch": 3, "step": 30, "train_loss": "<b>"}])._repr_html_()
+    assert page.count("<tr>") == 4 and "<th>train_loss</th>" in page and "<b>" not in page
+    assert json.loads(json.dumps(History(rows))) == rows
+
+
 class TestCaches:
     @pytest.fixture
     def place(self, tmp_path, monkeypatch):
@@ -93,3 +108,24 @@ def test_a_wrong_word_is_told_in_one_line(capsys):
             cli.main(words)
         said = capsys.readouterr().err
         assert end.value.code == 2 and said.startswith("minires: ") and said.count("\n") == 1
+
+
+def test_a_run_shows_no_rate_with_its_first_step_in_it(tmp_path, monkeypatch, capsys):
+    """The first step takes two seconds more, as if it compiled."""
+    sizes = {"image_size": 8, "train_size": 64, "test_size": 32, "batch_size": 8, "epochs": 1}
+    config = Config("resnet8", dataset="shapes", backend="numpy", out=str(tmp_path), **sizes)
+    trainer = Trainer(config)
+    learn = trainer.learn
+
+    def slow_at_first(*arguments):
+        time.sleep(2.0 if trainer.step == 0 else 0)
+        learn(*arguments)
+
+    monkeypatch.setattr(trainer, "learn", slow_at_first)
+    monkeypatch.setattr(LogLines, "FIRST", 0.0)
+    monkeypatch.setattr(LogLines, "EVERY", 0.0)
+    trainer.run(note=lambda line: None)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "images/s" in line]
+    assert lines and "1 of 8 steps" not in lines[0]
+    speeds = [float(line.split(", ")[-1].split()[0]) for line in lines]
+    assert min(speeds) > 35  # with the first step it would be less than 32

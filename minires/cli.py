@@ -5,11 +5,13 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import minires
 from minires import backend, startup
 from minires.commands import bench, cuda, evaluate, gradcheck, info, reproduce, train
 from minires.cuda.graph import GraphError
+from minires.data.dataset import NotThere
 from minires.training import TrainingError
 from minires.training.interrupt import Stopped
 
@@ -25,15 +27,22 @@ def main(arguments: list[str] | None = None) -> int:
     With the environment variable MINIRES_DEBUG set, errors come with their traceback instead.
     """
     startup.end()
-    options = vars(_parser().parse_args(arguments))
-    command = options.pop("command")
     try:
-        status = command(**options) or 0
-        sys.stdout.flush()
-        return status
+        try:
+            options = vars(_parser().parse_args(arguments))
+            return _run(options.pop("command"), options)
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # nobody reads any more, as with `minires info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _run(command: Callable, options: dict) -> int:
+    try:
+        return command(**options) or 0
+    except BrokenPipeError:
+        raise
     except (ValueError, KeyError, OSError, *OWN_ERRORS) as error:
         if os.environ.get("MINIRES_DEBUG"):
             raise
@@ -58,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str:
     """What an error says, without its number, key or quotes."""
+    if isinstance(error, NotThere):
+        return f"{error}, or leave --no-download out"
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

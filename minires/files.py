@@ -7,6 +7,7 @@ import numpy as np
 
 from minires import backend
 from minires.nn import Module
+from minires.optim import Optimizer
 from minires.tensor import Tensor
 
 
@@ -24,7 +25,9 @@ def save(path, values) -> None:
     Raises
     ------
     TypeError
-        If there is something else among them; then no file is written.
+        If there is something else among them, or two would have one name; no file is written.
+    OSError
+        If the file cannot be written; it is named.
     """
     from minires.training.weights import write_arrays  # it takes a while: only who saves waits
 
@@ -35,16 +38,22 @@ def save(path, values) -> None:
     if not isinstance(values, Mapping):
         raise TypeError(
             f"save: arrays must come by name, in a dict, not as a {type(values).__name__}; write "
-            f'save(path, {{"x": x}})'
+            + ("save(path, x.state())" if isinstance(values, Optimizer) else 'save(path, {"x": x})')
         )
-    write_arrays(path, dict(_flat("", values)), {})
+    arrays: dict[str, np.ndarray] = {}
+    for name, array in _flat("", values):
+        if name in arrays:
+            raise TypeError(f"save: two arrays would be named {name!r}; rename one of them")
+        arrays[name] = array
+    write_arrays(path, arrays, {})
 
 
 def load(path) -> dict[str, np.ndarray]:
     """The arrays of a file that `save` or `save_weights` wrote, by name.
 
-    A PyTorch file (.pt, .pth, .th, .bin) is read by PyTorch, and its layouts become minires' (see
-    `interop.load_torch_state_dict`).
+    Names are those under which arrays were saved, dotted ones of dicts in dicts. Numbers come back
+    as arrays without axes. A PyTorch file (.pt, .pth, .th, .bin) is read by PyTorch, and its
+    layouts become minires' (see `interop.load_torch_state_dict`).
 
     Raises
     ------
@@ -67,8 +76,11 @@ def _flat(prefix: str, values: Mapping):
             yield from _flat(f"{prefix}{name}.", value)
             continue
         value = value.data if isinstance(value, Tensor) else value
-        array = np.asarray(backend.to_numpy(value))
-        if array.dtype.kind not in "fiub":
+        try:
+            array = np.asarray(backend.to_numpy(value))
+        except ValueError as error:
+            raise TypeError(f"save: {prefix}{name} must be an array of numbers ({error})") from None
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(
                 f"save: {prefix}{name} must be an array of numbers, but is a "
                 f"{type(value).__name__} ({array.dtype})"

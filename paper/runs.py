@@ -55,7 +55,8 @@ class Run:
     @property
     def classes(self) -> int:
         """The number of classes of its data set."""
-        return data.get(self.config.dataset).classes
+        known = data.get(self.config.dataset).classes
+        return len(self.data_sets()[0].classes) if known is None else known
 
     def data_sets(self) -> tuple[Dataset, Dataset]:
         """Its training and its test set, as it had them."""

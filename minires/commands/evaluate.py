@@ -13,8 +13,8 @@ from minires.commands.options import DEFAULTS, common_options
 from minires.data import Normalization
 from minires.data.normalization import NAMES as NORMALIZATIONS
 from minires.interop import load_torch_state_dict
+from minires.progress import bar
 from minires.training import evaluate
-from minires.training.progress import bar
 from minires.training.weights import WeightsError, normalization_of, read_arrays
 
 

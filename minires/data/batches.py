@@ -11,6 +11,7 @@ import numpy as np
 
 from minires import backend
 from minires.arguments import flag, integer
+from minires.data.dataset import Dataset, on_device
 from minires.tensor import Tensor, as_tensor
 
 
@@ -54,9 +55,24 @@ class Subset:
     def __getitem__(self, i: int):
         return self.dataset[self.indices[i]]
 
+    def __repr__(self) -> str:
+        return f"Subset({len(self):,} of {self.dataset!r})"
 
-def random_split(dataset, lengths: Sequence[float]) -> list[Subset]:
-    """Parts of a data set, drawn at random: by numbers of items, or by shares whose sum is 1."""
+
+def as_dataset(found):
+    """A Subset of a Dataset as a Dataset; everything else as it is."""
+    if not isinstance(found, Subset):
+        return found
+    whole = as_dataset(found.dataset)
+    return whole.take(np.array(found.indices, int)) if isinstance(whole, Dataset) else found
+
+
+def random_split(dataset, lengths: Sequence[float]) -> list:
+    """Parts of a data set, drawn at random: by numbers of items, or by shares whose sum is 1.
+
+    Parts of a `Dataset` are Datasets, those of anything else are Subsets. `minires.seed` decides
+    what is drawn.
+    """
     total = len(dataset)
     if lengths and all(isinstance(n, float) for n in lengths) and abs(sum(lengths) - 1) < 1e-6:
         sizes = [int(total * share) for share in lengths]
@@ -68,9 +84,10 @@ def random_split(dataset, lengths: Sequence[float]) -> list[Subset]:
         raise ValueError(f"random_split: the lengths {sizes} are not {total} items together")
     order = backend.generator().permutation(total).tolist()
     ends = np.cumsum(sizes)
-    return [
+    parts = [
         Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends.tolist(), strict=True)
     ]
+    return [as_dataset(part) for part in parts]
 
 
 class DataLoader:
@@ -79,7 +96,9 @@ class DataLoader:
     Parameters
     ----------
     dataset
-        A `Dataset`, a `TensorDataset`, or any object with `__len__` and `__getitem__`.
+        A `Dataset`, a `TensorDataset`, or any object with `__len__` and `__getitem__`. A Dataset's
+        batches are float32, as `Loader` makes them without a normalisation: images of uint8 become
+        numbers from 0 to 1. Items of others keep their dtype.
     batch_size : int
     shuffle : bool
         A new order in every epoch, drawn from `minires.seed`'s generator.
@@ -112,7 +131,7 @@ class DataLoader:
                 f"DataLoader: num_workers must be 0, but is {num_workers}: this process makes the "
                 f"batches"
             )
-        self.dataset, self.collate_fn = dataset, collate_fn
+        self.dataset, self.collate_fn = as_dataset(dataset), collate_fn
         self.batch_size = integer("DataLoader", "batch_size", batch_size, least=1)
         self.shuffle = flag("DataLoader", "shuffle", shuffle)
         self.drop_last = flag("DataLoader", "drop_last", drop_last)
@@ -129,11 +148,21 @@ class DataLoader:
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             if self.collate_fn is None and isinstance(self.dataset, TensorDataset):
                 yield self.dataset[chosen]
+            elif self.collate_fn is None and isinstance(self.dataset, Dataset):
+                yield _of_dataset(self.dataset, chosen)
             else:
                 yield (self.collate_fn or collate)([self.dataset[int(i)] for i in chosen])
 
     def __repr__(self) -> str:
         return f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, shuffle={self.shuffle})"
+
+
+def _of_dataset(dataset: Dataset, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Images at these places, bytes as numbers from 0 to 1, and their labels."""
+    x = on_device(dataset.images[chosen]).astype(np.float32, copy=False)
+    if dataset.holds_bytes:
+        x *= np.float32(1 / 255)
+    return Tensor(x), Tensor(backend.asarray(dataset.labels[chosen]))
 
 
 def collate(items: list) -> Any:

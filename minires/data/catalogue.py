@@ -1,6 +1,6 @@
 """The table of data sets: what each is called, what loads it, what it consists of.
 
->>> register("mydata", load, classes=5, image_size=64)  # load(data_dir, download, image_size)
+>>> register("mydata", load, image_size=64)  # load(data_dir, download, image_size)
 >>> train, test, note = load("mydata")
 """
 
@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minires.data import cifar
 from minires.data.dataset import DataError, Dataset
 from minires.data.shapes import load_shapes
 
 AUTO = "auto"
 """Stands for CIFAR-10 if it is found or can be downloaded, else for shapes."""
+
+
+ARGUMENTS = ("data_dir", "download", "image_size")
+"""What a function that loads a data set is given."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,8 @@ class Source:
     load : callable
         ``load(data_dir=..., download=..., image_size=...)`` returns a training set and a test set,
         two Datasets.
-    classes : int
-        How many.
+    classes : int, optional
+        How many; None if only the data tell it.
     image_size : int
         Pixels a side.
     any_size : bool
@@ -46,7 +52,7 @@ class Source:
 
     name: str
     load: Callable[..., tuple[Dataset, Dataset]]
-    classes: int
+    classes: int | None = None
     image_size: int = 32
     any_size: bool = False
     find: Callable[[str | Path], Path | None] | None = None
@@ -77,7 +83,13 @@ class Source:
                 f"Datasets, but returned a {type(found).__name__}"
             )
         for part, kind in zip(found, ("training", "test"), strict=True):
-            if len(part.classes) != self.classes:
+            if part.images.dtype != np.uint8 or part.images.shape[3:] != (3,) or not part.classes:
+                raise DataError(
+                    f"the command line trains classifiers on images (N,H,W,3) of uint8, but the "
+                    f"{kind} set of {self.name!r} is {part!r}; other data are trained on in "
+                    f"Python, with data.Loader"
+                )
+            if self.classes is not None and len(part.classes) != self.classes:
                 raise DataError(
                     f"{self.name!r} was registered with {self.classes} classes, but its {kind} set "
                     f"has {len(part.classes)}"
@@ -86,8 +98,14 @@ class Source:
                 height, width = part.images.shape[1:3]
                 raise DataError(
                     f"{self.name!r} must have images of {size} x {size} pixels, but those of its "
-                    f"{kind} set have {height} x {width}"
+                    f"{kind} set have {height} x {width} (see image_size of data.register)"
                 )
+        if found[0].classes != found[1].classes:
+            raise DataError(
+                f"the training set of {self.name!r} and its test set must have the same classes, "
+                f"but have {len(found[0].classes)} and {len(found[1].classes)}; give their names: "
+                f"Dataset(name, images, labels, classes)"
+            )
         return found[0], found[1]
 
 
@@ -125,7 +143,7 @@ def register(
     name: str,
     load: Callable[..., tuple[Dataset, Dataset]],
     *,
-    classes: int,
+    classes: int | None = None,
     image_size: int = 32,
     any_size: bool = False,
     about: str = "",
@@ -133,28 +151,48 @@ def register(
 ) -> Source:
     """Add a data set to the table; returns its entry. Parameters are the attributes of `Source`.
 
+    `load` may take fewer arguments than `data_dir`, `download` and `image_size`, or none.
+
+    >>> register("mine", lambda: (train, test))
+
     Raises
     ------
     ValueError
         If the name is taken or is no name.
     TypeError
-        If `load` cannot be called with `data_dir`, `download` and `image_size`.
+        If `load` cannot be called with these arguments.
     """
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise ValueError(f"register: {name!r} cannot be a data set's name")
     if name in SOURCES or name == AUTO:
         raise ValueError(f"register: there is already a data set named {name!r}")
+    taken = _taken(name, load)
+
+    def loaded(**given) -> tuple[Dataset, Dataset]:
+        return load(**{argument: given[argument] for argument in taken})
+
+    SOURCES[name] = Source(
+        name, loaded, classes, image_size, any_size, about=about, recipe=dict(recipe or {})
+    )
+    return SOURCES[name]
+
+
+def _taken(name: str, load: Callable) -> list[str]:
+    """Which of ARGUMENTS a function takes that loads a data set."""
     try:
-        inspect.signature(load).bind(data_dir="", download=False, image_size=image_size)
+        if not callable(load):
+            raise TypeError(f"it is a {type(load).__name__}")
+        signature = inspect.signature(load)
+        parameters = signature.parameters.values()
+        any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        taken = [a for a in ARGUMENTS if any_name or a in signature.parameters]
+        signature.bind(**dict.fromkeys(taken))
     except TypeError as error:
         raise TypeError(
             f"register: {name!r} must be loaded by load(data_dir=..., download=..., "
-            f"image_size=...): {error}"
+            f"image_size=...), or by a function of some of these: {error}"
         ) from None
-    SOURCES[name] = Source(
-        name, load, classes, image_size, any_size, about=about, recipe=dict(recipe or {})
-    )
-    return SOURCES[name]
+    return taken
 
 
 def names() -> list[str]:

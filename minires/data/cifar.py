@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from minires.data import pickled
-from minires.data.dataset import DataError, Dataset
+from minires.data.dataset import DataError, Dataset, NotThere
 from minires.data.download import extract, fetch
 
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -176,11 +176,12 @@ def _load(kind: _Set, directory: Path, download: bool) -> tuple[Dataset, Dataset
     if found is None:
         folders = [f"{layout.folder}/" for layout in kind.layouts]
         looked_for = ", ".join(folders + [layout.archive for layout in kind.layouts])
-        raise DataError(
+        missing = NotThere(
             f"no {kind.title} in {directory}: looked for {looked_for}, and for the files of these "
-            f"folders in {directory} itself. Place one of them there (from {SOURCE}), or let "
-            "it be downloaded: with download=True, on the command line without --no-download"
+            f"folders in {directory} itself. Place one of them there (from {SOURCE})"
         )
+        missing.add_note(f"load_{kind.name}(directory, download=True) downloads it")
+        raise missing
     layout, path = found
     if not path.is_dir():
         fetch(SOURCE.rpartition("/")[0] + "/" + layout.archive, path, layout.md5)

@@ -11,12 +11,22 @@ from minires import backend
 from minires.arguments import integer
 from minires.tensor import Tensor
 
+MOST_CLASSES = 100_000
+"""Up to here class names are made of labels; a label beyond is probably something else."""
+
+AT_ONCE = 1024
+"""Rows that are looked at together."""
+
 
 class DataError(ValueError):
     """A data set that is missing, damaged or not what it claims to be; the message says why."""
 
 
-@dataclass(frozen=True, repr=False)
+class NotThere(DataError):
+    """A data set that is not where it was looked for, and was not to be downloaded."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
     """Labelled images, or rows of a table, in memory.
 
@@ -26,7 +36,7 @@ class Dataset:
         For example ``"cifar10"``.
     images : numpy.ndarray (N, ...)
         Images (N, H, W, C): uint8 from 0 to 255, or floats. Grey images (N, H, W) get a last axis
-        of length 1. Tables are (N, F).
+        of length 1. Tables are (N, F), of integers or floats.
     labels : numpy.ndarray, shape (N,)
         Class indices, int64, 0 to ``len(classes) - 1``; or targets, float32, of shape (N, ...).
         Integers of any kind become int64.
@@ -48,17 +58,25 @@ class Dataset:
     classes: tuple[str, ...] = None  # type: ignore[assignment]  # never after __post_init__
 
     def __post_init__(self):
-        images, labels = (
-            self._array(name, value)
-            for name, value in (("images", self.images), ("labels", self.labels))
-        )
+        if not isinstance(self.name, str):
+            raise DataError(
+                f"Dataset: the name comes first, then images and labels, but the name is a "
+                f'{type(self.name).__name__}; write Dataset("mine", images, labels)'
+            )
+        images, labels = self._array("images", self.images), self._array("labels", self.labels)
         if images.ndim < 2:
             raise DataError(
                 f"{self.name}: images must be (N,H,W,C), (N,H,W) or a table (N,F), but are "
                 f"{images.shape}"
             )
+        if images.ndim > 2 and images.dtype.kind in "iu" and images.dtype != np.uint8:
+            raise DataError(
+                f"{self.name}: images must be uint8, 0 to 255, or floats, but are {images.dtype}; "
+                f"write images.astype(np.uint8)"
+            )
         if images.ndim == 3:
             images = images[..., None]
+        self._check_finite("images", images)
         if labels.shape[:1] != images.shape[:1]:
             raise DataError(
                 f"{self.name}: labels must be {len(images)}, one per image, but are {labels.shape}"
@@ -75,7 +93,7 @@ class Dataset:
             value = value.detach().numpy()
         try:
             array = np.asarray(value)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:  # TypeError: PyTorch's tensors on a GPU
             raise DataError(f"{self.name}: {name} must be an array of numbers ({error})") from None
         if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
             raise DataError(
@@ -84,34 +102,49 @@ class Dataset:
             )
         return array
 
+    def _check_finite(self, name: str, array: np.ndarray) -> None:
+        for start in range(0, len(array) if array.dtype.kind == "f" else 0, AT_ONCE):
+            finite = np.isfinite(array[start : start + AT_ONCE])
+            if not finite.all():
+                row = start + int(np.argwhere(~finite)[0, 0])
+                raise DataError(
+                    f"{self.name}: {name} must be finite, but {name}[{row}] has a NaN or infinity; "
+                    f"leave such rows out, or fill them"
+                )
+
     def _targets(self, labels: np.ndarray) -> np.ndarray:
-        if not np.isfinite(labels).all():
-            raise DataError(f"{self.name}: a label is NaN or infinite")
+        self._check_finite("labels", labels)
         if self.classes:
             raise DataError(
                 f"{self.name}: labels of {len(self.classes)} classes must be integers, but are "
-                f"{labels.dtype}"
+                f"{labels.dtype}; write labels.astype(np.int64)"
             )
         object.__setattr__(self, "classes", ())
         return labels.astype(np.float32, copy=False)
 
     def _indices(self, labels: np.ndarray) -> np.ndarray:
-        classes = self.classes
-        if classes is None:
-            classes = tuple(map(str, range(int(labels.max()) + 1 if labels.size else 0)))
-        if not isinstance(classes, tuple | list) or not all(isinstance(c, str) for c in classes):
-            raise DataError(
-                f"{self.name}: classes must be a tuple of names, but are {self.classes!r:.60}"
-            )
         if labels.ndim != 1:
             raise DataError(
                 f"{self.name}: labels must be {len(labels)} integers, one per image, but are "
                 f"{labels.dtype} {labels.shape}"
             )
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
+        least, most = (int(labels.min()), int(labels.max())) if len(labels) else (0, -1)
+        classes = self.classes
+        if classes is None:
+            if most >= MOST_CLASSES or least < 0:
+                raise DataError(
+                    f"{self.name}: labels must be classes, 0 to {MOST_CLASSES - 1:,}, but run from "
+                    f"{least:,} to {most:,}; targets of a regression must be floats"
+                )
+            classes = tuple(map(str, range(most + 1)))
+        if not isinstance(classes, tuple | list) or not all(isinstance(c, str) for c in classes):
             raise DataError(
-                f"{self.name}: labels must be 0 to {len(classes) - 1}, but run from "
-                f"{labels.min()} to {labels.max()}"
+                f"{self.name}: classes must be a tuple of names, but are {self.classes!r:.60}"
+            )
+        if len(labels) and not 0 <= least <= most < len(classes):
+            raise DataError(
+                f"{self.name}: labels must be 0 to {len(classes) - 1}, but run from {least} to "
+                f"{most}"
             )
         object.__setattr__(self, "classes", tuple(classes))
         return labels.astype(np.int64, copy=False)
@@ -148,7 +181,11 @@ class Dataset:
             If `count` is no integer, or there are not as many.
         """
         count = integer(f"{self.name}: subset", "count", count, least=0, most=len(self))
-        return Dataset(self.name, self.images[:count], self.labels[:count], self.classes)
+        return self.take(slice(count))
+
+    def take(self, chosen) -> "Dataset":
+        """The images at these places, an array of integers or a slice, with the same classes."""
+        return Dataset(self.name, self.images[chosen], self.labels[chosen], self.classes)
 
 
 def _strip(dataset: Dataset, count: int = 12) -> str:
@@ -176,6 +213,6 @@ def _strip(dataset: Dataset, count: int = 12) -> str:
 
 
 def on_device(array: np.ndarray):
-    """An array of a data set on the current backend; floats as float32."""
+    """An array of a data set on the current backend; floats as float32, integers as they are."""
     wide = array.dtype.kind == "f" and array.dtype != np.float32
     return backend.asarray(array.astype(np.float32) if wide else array)

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from minires.data.dataset import DataError
+from minires.progress import bar
 
 CHUNK = 1 << 18  # bytes per read: small enough for a lively bar, large enough to cost nothing
 
@@ -201,8 +202,6 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
 
 def _complete(url: str, file: BinaryIO, name: str, timeout: float, progress: bool) -> None:
     """Append to `file` what it lacks of `url`; starts over where the server cannot resume."""
-    from tqdm import tqdm
-
     have = file.seek(0, os.SEEK_END)
     headers = {"User-Agent": "minires", "Range": f"bytes={have}-"}
     request = urllib.request.Request(url, headers=headers)
@@ -218,12 +217,12 @@ def _complete(url: str, file: BinaryIO, name: str, timeout: float, progress: boo
             file.truncate(0)
             have = 0
         total = None if response.length is None else have + response.length
-        with tqdm(
-            desc=name, initial=have, total=total, unit="B", unit_scale=True, disable=not progress
-        ) as bar:
+        with contextlib.ExitStack() as stack:
+            shown = stack.enter_context(bar(total, "B", name, have, True)) if progress else None
             while chunk := response.read(CHUNK):
                 file.write(chunk)
-                bar.update(len(chunk))
                 have += len(chunk)
+                if shown is not None:
+                    shown.update(len(chunk))
     if total is not None and have < total:
         raise ConnectionError(f"the connection closed before all {total:,} bytes had come")

@@ -11,6 +11,7 @@ import numpy as np
 from minires import backend
 from minires.arguments import flag, integer
 from minires.cuda import graph
+from minires.data.batches import as_dataset
 from minires.data.dataset import Dataset, on_device
 from minires.data.normalization import Normalization
 from minires.tensor import Tensor
@@ -25,7 +26,7 @@ class Loader:
 
     Parameters
     ----------
-    dataset : Dataset
+    dataset : Dataset, or Subset of one
     normalization : Normalization, optional
         Without one, images of uint8 become numbers from 0 to 1, others are handed on in float32.
         `Loader(dataset, 32)` is understood, too: 32 is the batch size then.
@@ -42,7 +43,10 @@ class Loader:
     pad : int, at least 0
         4 in the paper, for images of 32 pixels.
     transform : callable, optional
-        Is given the Tensor x of each batch, normalised and augmented, and returns another.
+        ``transform(x)`` is given the Tensor x of each batch, (N, ...), normalised and augmented,
+        and returns another one, or an array, of as many rows. A function of one image is
+        ``lambda x: mr.stack([function(image) for image in x])``. Numbers that it draws are its own
+        affair: `seed` knows nothing of them.
 
     Floats are taken as they are: a normalisation subtracts its mean and divides, without the 1/255
     of bytes. Rows of a table are not augmented.
@@ -60,10 +64,15 @@ class Loader:
         drop_last: bool = False,
         seed: int = 0,
         pad: int = 4,
-        transform: Callable[[Tensor], Tensor] | None = None,
+        transform: Callable[[Tensor], Any] | None = None,
     ):
-        if isinstance(normalization, int) and not isinstance(normalization, bool):
-            batch_size, normalization = normalization, None
+        if isinstance(normalization, int | np.integer) and not isinstance(normalization, bool):
+            if batch_size != 128:
+                raise TypeError(
+                    f"Loader: two batch sizes are given, {normalization} and {batch_size}"
+                )
+            batch_size, normalization = int(normalization), None
+        dataset = as_dataset(dataset)
         if not isinstance(dataset, Dataset):
             raise TypeError(
                 f"Loader: dataset must be a Dataset, but is a {type(dataset).__name__}; a "
@@ -89,6 +98,7 @@ class Loader:
                 f"Loader: images are augmented, but {dataset.name} has rows of "
                 f"{dataset.images.shape[1:]}"
             )
+        self.normalization = normalization
         self.mean, self.inv_std = self._normalizers(normalization)
         self.images = on_device(dataset.images)  # whole, on the device
         self.labels = backend.asarray(dataset.labels)
@@ -115,7 +125,10 @@ class Loader:
         return mean, inv_std
 
     def __repr__(self) -> str:
-        how = [name for name in ("shuffle", "augment", "drop_last") if getattr(self, name)]
+        how = [
+            name for name in ("shuffle", "augment", "drop_last", "transform") if getattr(self, name)
+        ]
+        how = [self.normalization.name, *how] if self.normalization else how
         text = "".join(f", {name}" for name in how)
         return f"Loader({self.dataset!r}, {len(self):,} batches of {self.batch_size}{text})"
 
@@ -133,8 +146,8 @@ class Loader:
 
         Yields
         ------
-        x : Tensor (N, H, W, 3), float32 or what `backend.storage` says
-        labels : int64 array (N,) on the current backend
+        x : Tensor (N, ...), float32; images of uint8 as `backend.storage` says
+        labels : int64 array (N,) on the current backend, or float32 targets
         """
         epoch, start = self.place(epoch, start)
         graph.refuse("a batch of a Loader, which is drawn on the host (see data.ResidentBatches)")
@@ -142,7 +155,18 @@ class Loader:
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             x = Tensor(self._input(chosen, epoch, batch))
-            yield x if self.transform is None else self.transform(x), self.labels[chosen]
+            yield x if self.transform is None else self._transformed(x), self.labels[chosen]
+
+    def _transformed(self, x: Tensor) -> Tensor:
+        assert self.transform is not None
+        y = self.transform(x)
+        shape = y.shape if hasattr(y, "shape") else np.shape(y)
+        if shape[:1] != (len(x),):
+            raise ValueError(
+                f"Loader: transform is given {len(x)} images at once, {x.shape}, and must return "
+                f"as many, but returned a {type(y).__name__} of shape {shape}"
+            )
+        return y if isinstance(y, Tensor) else Tensor(backend.asarray(y, np.float32))
 
     def place(self, epoch: int, start: int) -> tuple[int, int]:
         """An epoch and the first batch to be taken of it, as Python's own integers.

@@ -21,7 +21,7 @@ NAMES = ("per-pixel", *FIXED)
 
 @dataclass(frozen=True, repr=False)
 class Normalization:
-    """mean and inv_std: float32 arrays of shape (H, W, 3) or (3,), for pixels / 255."""
+    """mean and inv_std: float32 arrays of shape (H, W, C) or (C,), for pixels / 255."""
 
     name: str
     mean: np.ndarray
@@ -46,7 +46,7 @@ class Normalization:
 
     @classmethod
     def make(cls, name: str, train_images: np.ndarray | None = None) -> "Normalization":
-        """The normalisation called `name`; per-pixel needs the training images (N,H,W,3) uint8."""
+        """The normalisation called `name`; per-pixel needs the training images (N,H,W,C) uint8."""
         if name in FIXED:
             mean, std = (np.array(values, np.float32) for values in FIXED[name])
             return cls(name, mean, 1 / std)
@@ -57,18 +57,18 @@ class Normalization:
         if (
             not isinstance(train_images, np.ndarray)
             or train_images.dtype != np.uint8
-            or train_images.shape[3:] != (3,)
-            or not len(train_images)
+            or train_images.ndim != 4
+            or not train_images.size
         ):
             found = getattr(train_images, "dtype", ""), getattr(train_images, "shape", "")
             raise ValueError(
-                f"the per-pixel normalisation needs training images, an array (N,H,W,3) of uint8 "
+                f"the per-pixel normalisation needs training images, an array (N,H,W,C) of uint8 "
                 f"with at least one of them, but was given a {type(train_images).__name__} "
                 f"{found[0]} {found[1]}".rstrip()
             )
         total = train_images.sum(axis=0, dtype=np.uint64)  # exact, whatever the order
         mean = total / (255.0 * len(train_images))
-        return cls(name, mean.astype(np.float32), np.ones(3, np.float32))
+        return cls(name, mean.astype(np.float32), np.ones(mean.shape[-1:], np.float32))
 
     def to_metadata(self) -> dict[str, str]:
         """The normalisation as a weight file's metadata; float32 values survive exactly."""
@@ -88,6 +88,7 @@ class Normalization:
             for part in ("mean", "inv_std")
         )
         for part in (mean, inv_std):
-            if part.shape[-1:] != (3,) or part.ndim not in (1, 3) or not np.isfinite(part).all():
-                raise ValueError(f"an array {part.shape} is not (3,) or (H,W,3) finite numbers")
+            fits = part.shape[-1:] == mean.shape[-1:] and part.ndim in (1, 3) and part.size
+            if not fits or not np.isfinite(part).all():
+                raise ValueError(f"an array {part.shape} is not (C,) or (H,W,C) finite numbers")
         return cls(metadata["normalization"], mean, inv_std)

@@ -28,6 +28,11 @@ class ResidentBatches:
     """
 
     def __init__(self, loader: Loader):
+        if not loader.dataset.holds_bytes or loader.transform or not loader.dataset.classes:
+            raise ValueError(
+                f"ResidentBatches: a kernel makes these batches of uint8 images with classes, "
+                f"without a transform, which {loader!r} has not; take the batches of the loader"
+            )
         self.loader, self.count = loader, len(loader.dataset) // loader.batch_size
         if self.count == 0:
             raise ValueError(

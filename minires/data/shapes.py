@@ -14,11 +14,10 @@ Same seed, same bytes
 The arrays depend on the arguments only, not on the machine or the NumPy version: see `drawing.py`.
 """
 
-import operator
-
 import numpy as np
 
-from minires.data.dataset import DataError, Dataset
+from minires.arguments import integer
+from minires.data.dataset import Dataset
 from minires.data.drawing import (
     Draws,
     far_colour,
@@ -83,18 +82,6 @@ def _split(count: int, seed: int, stream: int, size: int) -> Dataset:
     return Dataset("shapes", images, labels, CLASSES)
 
 
-def checked(function: str, name: str, value, low: int, high: int | None = None) -> int:
-    """`value` as an int, if it is one and lies in range; else a DataError of `function`."""
-    allowed = f"from {low} to {high}" if high is not None else f"of at least {low}"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < low or (high is not None and number > high):
-        raise DataError(f"{function}: {name} must be an integer {allowed}, got {value!r}.")
-    return number
-
-
 def load_shapes(
     train_size: int = 5000, test_size: int = 1000, seed: int = 0, image_size: int = 32
 ) -> tuple[Dataset, Dataset]:
@@ -119,8 +106,8 @@ def load_shapes(
 
     Raises
     ------
-    DataError
-        If an argument is not an integer or out of range.
+    TypeError, ValueError
+        If an argument is not an integer, or out of range.
 
     Notes
     -----
@@ -143,8 +130,9 @@ def load_shapes(
     So short a run decides how fast a network learns as much as how well: a shallow network is
     sometimes in time and sometimes not, and accuracies of one network differ by some percent.
     """
-    train_size = checked("load_shapes", "train_size", train_size, 1)
-    test_size = checked("load_shapes", "test_size", test_size, 1)
-    seed = checked("load_shapes", "seed", seed, 0)
-    image_size = checked("load_shapes", "image_size", image_size, SMALLEST_IMAGE, LARGEST_IMAGE)
+    where = "load_shapes"
+    train_size = integer(where, "train_size", train_size, least=1)
+    test_size = integer(where, "test_size", test_size, least=1)
+    seed = integer(where, "seed", seed, least=0)
+    image_size = integer(where, "image_size", image_size, SMALLEST_IMAGE, LARGEST_IMAGE)
     return _split(train_size, seed, 0, image_size), _split(test_size, seed, 1, image_size)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from html import escape
 from pathlib import Path
 
 from minires.arguments import integer, real
@@ -22,6 +23,33 @@ COLUMNS = (
 )
 """Those of a classifier. Accuracies are 0 to 1; seconds and images per second are of training
 alone, without the evaluation after the epoch."""
+
+
+class History(list):
+    """The rows of a history, a dict for each epoch: a list that shows itself in one line."""
+
+    def __repr__(self) -> str:
+        last = self[-1] if self else {}
+        shown = [f"{name} {value:.4g}" for name, value in last.items() if _is_measured(name, value)]
+        text = f"; the last: {', '.join(shown)}" if shown else ""
+        return f"History({len(self)} epoch{'s' * (len(self) != 1)}{text})"
+
+    def _repr_html_(self) -> str:
+        """A table with a line for each epoch."""
+        names = list(self[0]) if self else []
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        lines = ["".join(f"<td>{_short(row.get(name))}</td>" for name in names) for row in self]
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f'<table style="border-collapse:collapse"><tr>{head}</tr>{body}</table>'
+
+
+def _is_measured(name: str, value) -> bool:
+    counts = ("epoch", "step", "lr", "seconds", "images_per_second")
+    return name not in counts and isinstance(value, int | float)
+
+
+def _short(value) -> str:
+    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def checked(row: dict) -> dict:

@@ -128,8 +128,8 @@ class Trainer(Run):
     def progress(self) -> str:
         """Loss, accuracy and speed."""
         loss, accuracy = self.read()
-        speed = self.metrics.count / self.seconds
-        return f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, {speed:.0f} images/s"
+        speed = self.speed(self.config.batch_size, "images")
+        return f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %{speed}"
 
     def read(self) -> tuple[float, float]:
         """Mean loss and accuracy (0 to 1) of the epoch so far."""

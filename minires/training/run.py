@@ -11,11 +11,11 @@ from minires.amp import GradScaler
 from minires.arguments import integer, real
 from minires.nn import Module
 from minires.optim import Optimizer, Schedule
+from minires.progress import bar_of, count_first
 from minires.training import checkpoint, directory, history, nonfinite, settings
 from minires.training.errors import Diverged, TrainingError
 from minires.training.interrupt import StopAfterStep, Stopped
 from minires.training.nonfinite import Guard
-from minires.training.progress import bar_of, begin_counting
 from minires.training.settings import Settings
 
 say = partial(print, flush=True)
@@ -47,7 +47,7 @@ class Run:
         Iterations done and to do.
     per_epoch : int
         Iterations of an epoch.
-    history : list of dict
+    history : History, a list of dict
         One row per epoch: the rows of metrics.csv.
     seconds : float
         Time of training in the epoch so far.
@@ -92,10 +92,10 @@ class Run:
         backend.seed(config.seed)
         self.config = config.with_choices(backend=backend.current())
         self.step, self.seconds = 0, 0.0
-        self.history: list[dict] = []
+        self.history = history.History()
         self.resumed = self._saved is not None
         self.stopped: Stopped | None = None
-        self._counting = False
+        self._compiled, self._since = False, (0.0, 0)
         self.saved_step: int | None = None
         self.note: Callable[[str], None] = say
         self.skipped = self.skipped_in_a_row = 0
@@ -201,7 +201,7 @@ class Run:
         self.seconds = real(where, "seconds", state["seconds"], least=0)
         for name in ("skipped", "skipped_in_a_row"):  # an earlier version left none out
             setattr(self, name, integer(where, name, state.get(name, 0), least=0, most=self.total))
-        self.history = list(map(history.checked, state["history"]))
+        self.history = history.History(map(history.checked, state["history"]))
 
     # What is the same for all
 
@@ -264,6 +264,7 @@ class Run:
         begin = epoch * self.per_epoch
         steps = self.steps(epoch, self.step - begin, end - begin)
         started, seconds_before, shown = time.perf_counter(), self.seconds, 0.0
+        self._since = (started, self.step)
 
         def read() -> None:
             self.read()  # waits for the device, then the time counts
@@ -271,14 +272,16 @@ class Run:
 
         with bar_of(self, epoch) as bar:
             for _ in steps:
-                if time.perf_counter() - shown > 0.5:
-                    shown = time.perf_counter()
+                if not self._compiled:  # the first step of all has waited for compilers
                     read()
-                    bar.set_postfix_str(self.progress(), refresh=False)
-                bar.update(1)
-                if bar.n == bar.initial + 1 and not self._counting:
-                    self._counting = True
-                    begin_counting(bar)  # it has compiled
+                    count_first(bar)
+                    self._compiled, self._since = True, (time.perf_counter(), self.step)
+                else:
+                    if time.perf_counter() - shown > 0.5:
+                        shown = time.perf_counter()
+                        read()
+                        bar.set_postfix_str(self.progress(), refresh=False)
+                    bar.update(1)
                 if stop.requested or self.step % self.config.checkpoint_every == 0:
                     read()  # a diverged state must not replace a good one
                     self._save()
@@ -327,6 +330,13 @@ class Run:
                 f"after iteration {self.step:,} (learning rate {lr:.6g}) {dead[0]} is not finite"
                 f"{others}: training has diverged; {self.remedy()}"
             )
+
+    def speed(self, per_step: int, unit: str) -> str:
+        """So many units of each step as ", 12 images/s", of now; "" after the first step."""
+        (since, first), now = self._since, time.perf_counter()
+        return f", {(self.step - first) * per_step / (now - since):.0f} {unit}/s" * (
+            self.step > first
+        )
 
     def last_checkpoint(self) -> str:
         """Where the last checkpoint is, and of which iteration, as a sentence."""

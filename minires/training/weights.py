@@ -4,6 +4,7 @@ The checksum (sha256 of everything else in the file) stands in the metadata. A f
 from elsewhere or from before, is read as it is; one that does not fit its checksum is refused.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -63,7 +64,7 @@ def read_arrays(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         found = deserialize(content)  # which checks sizes and places
         header, data = _split(content)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error})") from None
+        raise WeightsError(f"{path}: {_said_of(path, str(error))}") from None
     metadata = header.get("__metadata__") or {}
     checksum = metadata.pop(CHECKSUM, None)
     if checksum is not None and checksum != _checksum(header, data):
@@ -72,6 +73,17 @@ def read_arrays(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             f"copy of it, or have it written anew"
         )
     return {name: _array(path, name, entry) for name, entry in found}, metadata
+
+
+def _said_of(path: Path, error: str) -> str:
+    """What a file is that is no safetensors file."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(2) in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+            return (
+                "a pickle or a file of torch.save, which may run code; if it is PyTorch's and you "
+                "trust it, minires.interop.load_torch_state_dict reads it (name it .pt)"
+            )
+    return f"not a whole safetensors file ({error})"
 
 
 def _split(content: bytes) -> tuple[dict, memoryview]:
@@ -114,6 +126,7 @@ def save_weights(path, model, normalization: Normalization | None = None, notes=
     """
     if isinstance(model, str | os.PathLike) and not isinstance(path, str | os.PathLike):
         raise TypeError("save_weights: the path comes first, then the model")
+    _check_module("save_weights", model, "minires.save(path, arrays)")
     metadata = {} if normalization is None else normalization.to_metadata()
     write_arrays(path, model.state_dict(), metadata | (notes or {}))
 
@@ -131,6 +144,9 @@ def load_weights(path, model) -> Normalization | None:
     WeightsError
         If the file is damaged, or does not fit this model; then nothing has been loaded.
     """
+    if isinstance(model, str | os.PathLike) and not isinstance(path, str | os.PathLike):
+        raise TypeError("load_weights: the path comes first, then the model")
+    _check_module("load_weights", model, "minires.load(path)")
     arrays, metadata = read_arrays(path)
     normalization = normalization_of(path, metadata)
     try:
@@ -138,6 +154,14 @@ def load_weights(path, model) -> Normalization | None:
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path}: {error.args[0]}") from None
     return normalization
+
+
+def _check_module(where: str, model, instead: str) -> None:
+    if not hasattr(model, "state_dict"):
+        raise TypeError(
+            f"{where}: model must be a Module, but is a {type(model).__name__}; of arrays by name "
+            f"write {instead}"
+        )
 
 
 def normalization_of(path, metadata: dict[str, str]) -> Normalization | None:

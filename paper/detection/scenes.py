@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minires.arguments import integer
 from minires.data.dataset import DataError
 from minires.data.drawing import (
     Draws,
@@ -32,7 +33,7 @@ from minires.data.drawing import (
     surface,
 )
 from minires.data.outlines import CLASSES, posed_distance
-from minires.data.shapes import STRETCH, TILT, checked
+from minires.data.shapes import STRETCH, TILT
 
 SMALLEST_SCENE, LARGEST_SCENE = 32, 128
 MOST_SHAPES = 8
@@ -240,8 +241,8 @@ def load_scenes(
 
     Raises
     ------
-    DataError
-        If an argument is not an integer or out of range.
+    TypeError, ValueError
+        If an argument is not an integer, or out of range.
 
     Notes
     -----
@@ -250,9 +251,9 @@ def load_scenes(
     over 0.5 to 0.95, was 94.0 and 65.0 with vgg8 as backbone, 95.5 and 68.3 with resnet20 (both
     trained on shapes for 6 epochs before; 2-core CPU, numba, 2026-11-23).
     """
-    train_size = checked("load_scenes", "train_size", train_size, 1)
-    test_size = checked("load_scenes", "test_size", test_size, 1)
-    seed = checked("load_scenes", "seed", seed, 0)
-    size = checked("load_scenes", "image_size", image_size, SMALLEST_SCENE, LARGEST_SCENE)
-    most = checked("load_scenes", "most_shapes", most_shapes, 1, MOST_SHAPES)
+    train_size = integer("load_scenes", "train_size", train_size, least=1)
+    test_size = integer("load_scenes", "test_size", test_size, least=1)
+    seed = integer("load_scenes", "seed", seed, least=0)
+    size = integer("load_scenes", "image_size", image_size, SMALLEST_SCENE, LARGEST_SCENE)
+    most = integer("load_scenes", "most_shapes", most_shapes, 1, MOST_SHAPES)
     return _split(train_size, seed, 2, size, most), _split(test_size, seed, 3, size, most)

@@ -141,15 +141,18 @@ def test_each_set_depends_on_the_seed_and_not_on_the_other_ones_size():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"train_size": 0}, "train_size must be an integer of at least 1, got 0"),
-        ({"test_size": 2.0}, "test_size must be an integer of at least 1, got 2.0"),
-        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
-        ({"image_size": 31}, "image_size must be an integer from 32 to 128, got 31"),
-        ({"most_shapes": 9}, "most_shapes must be an integer from 1 to 8, got 9"),
+        ({"train_size": 0}, "train_size must be an integer, at least 1, but is 0"),
+        ({"test_size": 2.0}, "test_size must be an integer, at least 1, but is 2.0"),
+        ({"seed": -1}, "seed must be an integer, at least 0, but is -1"),
+        (
+            {"image_size": 31},
+            "image_size must be an integer, at least 32 and at most 128, but is 31",
+        ),
+        ({"most_shapes": 9}, "most_shapes must be an integer, at least 1 and at most 8, but is 9"),
     ],
 )
 def test_bad_arguments_give_a_sentence(arguments, sentence):
-    with pytest.raises(DataError, match=f"load_scenes: {sentence}"):
+    with pytest.raises((TypeError, ValueError), match=f"load_scenes: {sentence}"):
         load_scenes(**arguments)
 
 

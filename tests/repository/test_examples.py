@@ -15,6 +15,7 @@ SAYS = {
     "train_resnet.py": "epoch 1: test accuracy",
     "logistic_regression.py": "88.0 % on the right side",
     "own_network.py": "epoch 5: loss",
+    "own_data.py": "100 % of the test images are right\nimage 0 is lying\nfound: [ 1. ",
     "watch_a_step.py": "backward conv2d",
     "own_function.py": "WrongSoftplus: gradcheck: backward and numerical gradient disagree",
     "own_kernel.py": "backward agrees with numerical gradients",

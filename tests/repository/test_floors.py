@@ -14,6 +14,7 @@ FLOORS = (
     "minires.rooms",
     "minires.threads",
     "minires.arguments",
+    "minires.progress",
     "minires.hints",
     "minires.axes",
     "minires.names",

@@ -211,7 +211,9 @@ def test_a_folder_with_a_file_named_test_is_no_cifar100(tmp_path):
 @pytest.mark.parametrize("name", LOAD)
 def test_a_missing_set_is_named_with_every_place_looked_at(name, tmp_path):
     places = [word for k in cifar._SETS[name].layouts for word in (f"{k.folder}/", k.archive)]
-    assert_refused(LOAD[name], tmp_path / "absent", tmp_path / "absent", "download=True", *places)
+    assert_refused(LOAD[name], tmp_path / "absent", tmp_path / "absent", *places)
+    with pytest.raises(DataError, match=rf"load_{name}\(directory, download=True\) downloads it"):
+        LOAD[name](tmp_path / "absent")  # in a note, which the command line does not print
 
 
 # Files that are not what they should be

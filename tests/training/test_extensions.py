@@ -369,7 +369,40 @@ class TestDataSets:
         with pytest.raises(ValueError, match=f"already a data set named '{name}'"):
             data.register(name, loader_of(), classes=3)
 
+    def test_a_name_and_a_function_are_enough(self, tmp_path):
+        part = loader_of(size=32)("", False, 32)[0]
+        data.register("mine", lambda: (part, part.subset(2)))
+        train, test, note = data.load("mine")
+        assert (len(train), len(test), note) == (3, 2, "mine")
+        data.register("named", lambda image_size: loader_of(size=image_size)("", False, 32))
+        assert len(data.load("named")[0]) == 3
+        options = ["--model", "resnet8", "--batch-size", "3", "--steps", "1", "--backend", "numpy"]
+        out = str(tmp_path / "run")
+        assert main(["train", "--dataset", "mine", *options, "--out", out]) == 0
+
+    @pytest.mark.parametrize(
+        "images", [np.ones((3, 32, 32)), np.ones((3, 4)), np.zeros((3, 32, 32, 1), np.uint8)]
+    )
+    def test_data_that_the_command_line_cannot_train_on_are_said(self, images, capsys):
+        part = Dataset("own", images, [0, 1, 2])
+        data.register("mine", lambda: (part, part))
+        assert main(["train", "--dataset", "mine"]) == 1
+        said = capsys.readouterr().err
+        assert "classifiers on images (N,H,W,3) of uint8, but the training set of 'mine' is" in said
+        assert said.count("\n") == 1 and "data.Loader" in said
+
+    def test_training_and_test_set_have_the_same_classes(self):
+        part = Dataset("own", np.zeros((3, 32, 32, 3), np.uint8), [0, 1, 2])
+        data.register("mine", lambda: (part, part.take(slice(2))))
+        data.load("mine")
+        other = Dataset("own", part.images, [0, 1, 1])
+        data.register("other", lambda: (part, other))
+        with pytest.raises(DataError, match="must have the same classes, but have 3 and 2; give"):
+            data.load("other")
+
     def test_what_is_no_name_or_cannot_load_is_refused(self):
+        with pytest.raises(TypeError, match="some of these: it is a tuple"):
+            data.register("gray", (1, 2))
         with pytest.raises(ValueError, match="cannot be a data set's name"):
             data.register("my/data", loader_of(), classes=3)
         with pytest.raises(TypeError, match=r"loaded by load\(data_dir=..., download=..., image_"):

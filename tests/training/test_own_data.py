@@ -1,5 +1,7 @@
 """One's own data: images and tables of any kind, PyTorch's data sets and loaders, saved arrays."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -7,16 +9,18 @@ import minires as mr
 from minires import Tensor, nn, optim
 from minires import functional as F
 from minires.data import (
+    DataError,
     DataLoader,
     Dataset,
     Loader,
     Normalization,
+    ResidentBatches,
     Subset,
     TensorDataset,
     load_shapes,
     random_split,
 )
-from minires.training import evaluate
+from minires.training import evaluate, load_weights, save_weights
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 8, 8), np.uint8)
@@ -42,6 +46,28 @@ class TestDataset:
         targets = Dataset("houses", np.ones((5, 3)), np.arange(5.0))
         assert targets.labels.dtype == np.float32 and targets.classes == ()
         assert repr(targets) == "Dataset('houses': 5 rows of 3, float64, targets)"
+
+    def test_what_is_no_data_set_is_said(self):
+        nan = np.ones((3000, 2))
+        nan[2001, 1] = np.nan
+        for images, labels, message in (
+            (nan, np.zeros(3000, int), r"images must be finite, but images\[2001\] has a NaN"),
+            (np.ones((2, 3)), [1.0, np.inf], r"labels must be finite, but labels\[1\]"),
+            (np.ones((2, 3)), [0, 10**9], "0 to 99,999, but run from 0 to 1,000,000,000"),
+            (np.ones((2, 3)), [-1, 1], "run from -1 to 1; targets of a regression must be floats"),
+            (GREY.astype(int), LABELS, "images must be uint8, 0 to 255, or floats, but are int64"),
+            (GREY, LABELS[:5], r"labels must be 20, one per image, but are \(5,\)"),
+            (np.array([["a"], ["b"]]), [0, 1], "images must be an array of numbers, but are <U1"),
+            (GREY, LABELS.astype(object), "labels must be an array of numbers, but are object"),
+        ):
+            with pytest.raises(DataError, match=message):
+                Dataset("own", images, labels)
+        with pytest.raises(DataError, match='the name comes first, .* write Dataset."mine", ima'):
+            Dataset(GREY, LABELS, "own")
+
+    def test_two_data_sets_are_compared_by_identity(self):
+        a, b = Dataset("g", GREY, LABELS), Dataset("g", GREY, LABELS)
+        assert a == a and a != b and len({a, b}) == 2
 
 
 class TestLoader:
@@ -88,6 +114,46 @@ class TestLoader:
         with pytest.raises(TypeError, match="transform must be a function"):
             Loader(Dataset("g", GREY, LABELS), 8, transform=3)
 
+    def test_a_transform_may_return_an_array_of_as_many_rows(self):
+        part = Dataset("g", GREY, LABELS)
+        rows = Loader(part, 8, transform=lambda x: x.numpy().reshape(len(x), -1).astype("f8"))
+        assert [(x.shape, x.dtype) for x, _ in rows][0] == ((8, 64), np.float32)
+        one = Loader(part, 8, transform=lambda x: mr.stack([image.flip(1) for image in x]))
+        flipped, plain = (next(iter(loader))[0].numpy() for loader in (one, Loader(part, 8)))
+        np.testing.assert_array_equal(flipped, plain[:, :, ::-1])
+        with pytest.raises(ValueError, match="given 8 images at once, .* returned a Tensor of"):
+            next(iter(Loader(part, 8, transform=lambda x: x[:3])))
+
+    def test_bytes_stay_bytes_in_memory(self):
+        part = Dataset("g", GREY, LABELS)
+        loader = Loader(part, 8)
+        assert loader.images.dtype == np.uint8 and np.shares_memory(loader.images, GREY)
+
+    def test_two_batch_sizes_are_one_too_many(self):
+        with pytest.raises(TypeError, match="two batch sizes are given, 8 and 16"):
+            Loader(Dataset("g", GREY, LABELS), 8, batch_size=16)
+        assert Loader(Dataset("g", GREY, LABELS), np.int64(8)).batch_size == 8
+
+    def test_parts_of_a_data_set_are_loaded_as_data_sets_are(self):
+        mr.seed(0)
+        train, rest = random_split(Dataset("g", GREY, LABELS), (15, 5))
+        assert isinstance(train, Dataset) and (len(train), len(rest)) == (15, 5)
+        assert {image.tobytes() for part in (train, rest) for image in part.images} == {
+            image.tobytes() for image in GREY
+        }
+        loader = Loader(Subset(Subset(train, range(10)), [3, 2]), 2, augment=True, pad=0)
+        assert loader.images.dtype == np.uint8
+        assert loader.labels.tolist() == train.labels[[3, 2]].tolist()
+
+    def test_what_a_kernel_cannot_make_is_said(self):
+        for part in (
+            Loader(Dataset("f", GREY / 255, LABELS), 5),
+            Loader(Dataset("g", GREY, LABELS), 5, transform=lambda x: x),
+            Loader(Dataset("g", GREY, LABELS / 2), 5),
+        ):
+            with pytest.raises(ValueError, match="ResidentBatches: .* uint8 images with classes"):
+                ResidentBatches(part)
+
 
 class TestNormalization:
     def test_it_is_called_with_one_image_or_several(self):
@@ -99,6 +165,18 @@ class TestNormalization:
         assert repr(norm) == "Normalization('per-pixel', 8 x 8 x 3)"
         with pytest.raises(ValueError, match=r"made for images of \(8, 8, 3\), but these are"):
             norm(GREY)
+
+    def test_images_of_any_channels_have_a_per_pixel_mean(self, tmp_path):
+        part = Dataset("g", GREY, LABELS)
+        norm = Normalization.make("per-pixel", part.images)
+        assert norm.mean.shape == (8, 8, 1) and norm.inv_std.shape == (1,)
+        loader = Loader(part, norm, 20)
+        x, _ = next(iter(loader))
+        np.testing.assert_allclose(x.numpy().mean(0), 0, atol=1e-6)
+        assert repr(loader).endswith("1 batches of 20, per-pixel)")
+        model = nn.Linear(2, 2)
+        save_weights(tmp_path / "w", model, norm)
+        assert load_weights(tmp_path / "w", model).mean.tobytes() == norm.mean.tobytes()
 
 
 class TestDataLoader:
@@ -132,6 +210,11 @@ class TestDataLoader:
         assert named["y"].dtype == np.float32 and i.tolist() == [0, 1, 2]
         images, labels = next(iter(DataLoader(Dataset("g", GREY, LABELS), 2)))
         assert images.shape == (2, 8, 8, 1) and labels.dtype == np.int64
+        assert images.dtype == np.float32  # as a Loader makes them
+        np.testing.assert_allclose(images.numpy(), GREY[:2, ..., None] / 255, rtol=1e-6)
+        table = Dataset("t", np.ones((6, 2)), np.ones(6))
+        x, y = next(iter(DataLoader(Subset(table, [5, 1, 0]), 2)))
+        assert x.dtype == y.dtype == np.float32 and x.shape == (2, 2)
         items = [mr.ones(2), mr.ones(3)]
         with pytest.raises(ValueError, match="cannot be stacked; give a collate_fn"):
             next(iter(DataLoader(items, 2)))
@@ -151,6 +234,7 @@ class TestDataLoader:
             random_split(whole, (5, 6))
         with pytest.raises(IndexError, match="no item 10"):
             Subset(whole, [10])
+        assert repr(Subset(whole, [1, 2])) == "Subset(2 of TensorDataset((10,) int64))"
 
 
 class TestFiles:
@@ -170,6 +254,14 @@ class TestFiles:
             ({"a": {"b": None}}, "a.b must be an array of numbers"),
             ({3: np.ones(2)}, "names must be texts"),
             (np.ones(3), "must come by name, in a dict, not as a ndarray"),
+            ({"a": {"b": np.ones(2)}, "a.b": np.ones(2)}, "two arrays would be named 'a.b'"),
+            (
+                {"a": np.ones(2, complex)},
+                r"a must be an array of numbers, but is a ndarray .complex",
+            ),
+            ({"a": np.ones(2, np.longdouble)}, "a must be an array of numbers, but is a ndarray"),
+            ({"a": [1, [2]]}, "a must be an array of numbers .setting an array element"),
+            (optim.SGD(nn.Linear(1, 1), 0.1), r"not as a SGD; write save\(path, x.state\(\)\)"),
         ):
             with pytest.raises(TypeError, match=message):
                 mr.save(tmp_path / "x.safetensors", value)
@@ -178,6 +270,24 @@ class TestFiles:
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(ValueError, match="there is no such file"):
             mr.load(tmp_path / "x.safetensors")
+
+    def test_a_pickle_is_named_and_not_run(self, tmp_path):
+        for content in (pickle.dumps({"a": 1}, 2), pickle.dumps({"a": 1}, 4), b"PK\x03\x04rest"):
+            (tmp_path / "x.pkl").write_bytes(content)
+            with pytest.raises(ValueError, match="x.pkl: a pickle or a file of torch.save, which"):
+                mr.load(tmp_path / "x.pkl")
+
+    def test_weights_need_a_path_and_a_module_and_nothing_else(self, tmp_path):
+        layer, other = nn.Linear(2, 2), nn.Linear(2, 2)
+        save_weights(tmp_path / "w", layer)
+        assert load_weights(tmp_path / "w", other) is None
+        np.testing.assert_array_equal(layer.weight.numpy(), other.weight.numpy())
+        with pytest.raises(TypeError, match="load_weights: the path comes first, then the model"):
+            load_weights(layer, tmp_path / "w")
+        with pytest.raises(TypeError, match=r"must be a Module, .*a dict; .* write minires.load"):
+            load_weights(tmp_path / "w", {})
+        with pytest.raises(TypeError, match=r"must be a Module, .*a dict; .* write minires.save"):
+            save_weights(tmp_path / "w", {})
 
 
 def test_one_number_is_formatted_as_numbers_are():

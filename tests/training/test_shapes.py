@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from minires.data.dataset import DataError
 from minires.data.outlines import CLASSES, OUTLINES
 from minires.data.shapes import load_shapes
 
@@ -91,17 +90,17 @@ def test_each_set_is_independent_of_the_other_ones_size():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"train_size": 0}, "train_size must be an integer of at least 1, got 0"),
-        ({"test_size": -3}, "test_size must be an integer of at least 1, got -3"),
-        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
-        ({"image_size": 7}, "image_size must be an integer from 8 to 64, got 7"),
-        ({"image_size": 65}, "image_size must be an integer from 8 to 64, got 65"),
-        ({"train_size": 10.0}, "train_size must be an integer of at least 1, got 10.0"),
-        ({"seed": None}, "seed must be an integer of at least 0, got None"),
+        ({"train_size": 0}, "train_size must be an integer, at least 1, but is 0"),
+        ({"test_size": -3}, "test_size must be an integer, at least 1, but is -3"),
+        ({"seed": -1}, "seed must be an integer, at least 0, but is -1"),
+        ({"image_size": 7}, "image_size must be an integer, at least 8 and at most 64, but is 7"),
+        ({"image_size": 65}, "image_size must be an integer, at least 8 and at most 64, but is 65"),
+        ({"train_size": 10.0}, "train_size must be an integer, at least 1, but is 10.0"),
+        ({"seed": None}, "seed must be an integer, at least 0, but is None"),
     ],
 )
 def test_bad_arguments_give_a_sentence(arguments, sentence):
-    with pytest.raises(DataError, match=f"load_shapes: {sentence}"):
+    with pytest.raises((TypeError, ValueError), match=f"load_shapes: {sentence}"):
         load_shapes(**arguments)
 
 

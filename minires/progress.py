@@ -1,6 +1,6 @@
 """Progress: a bar on a terminal and in a notebook, now and then a line in a log file.
 
-The first step compiles what is not compiled yet, so its time is in no rate: see `begin_counting`.
+The first step compiles what is not compiled yet, so its time is in no rate: see `count_first`.
 """
 
 import sys
@@ -8,10 +8,19 @@ import time
 from typing import Any
 
 
-def bar(total: int, unit: str, desc: str = "", initial: int = 0) -> Any:
-    """A bar of `total` units, to be used as a context: `update(n)`, `set_postfix_str(text)`."""
+def bar(
+    total: int | None,
+    unit: str,
+    desc: str = "",
+    initial: int = 0,
+    leave: bool = False,
+) -> Any:
+    """A bar of `total` units, to be used as a context: `update(n)`, `set_postfix_str(text)`.
+
+    Bytes, "B", are shown in thousands and millions. With `leave` the last state stays to be read.
+    """
     if not (sys.stderr.isatty() or in_notebook()):
-        return LogLines(total, unit, desc, initial)
+        return LogLines(total, unit, desc, initial, leave)
     from tqdm import tqdm
 
     return tqdm(
@@ -19,7 +28,8 @@ def bar(total: int, unit: str, desc: str = "", initial: int = 0) -> Any:
         total=total,
         initial=initial,
         unit=unit,
-        leave=False,
+        unit_scale=unit == "B",
+        leave=leave,
         dynamic_ncols=True,
         mininterval=0.2,
         smoothing=0,  # the mean rate since the first step
@@ -27,13 +37,14 @@ def bar(total: int, unit: str, desc: str = "", initial: int = 0) -> Any:
 
 
 def bar_of(run, epoch: int) -> Any:
-    """The bar of a Run in an epoch, over the whole run: so the time left is the run's."""
+    """The bar of a Run in an epoch, over the whole run: the time left is the run's."""
     return bar(run.total, "step", f"epoch {epoch + 1}/{run.epochs}", run.step)
 
 
-def begin_counting(shown) -> None:
-    """Leave the time until now, and what was done in it, out of a bar's rate."""
-    shown.initial = shown.n
+def count_first(shown) -> None:
+    """Count a first step in a bar, but leave it and the time until now out of its rate."""
+    shown.n += 1
+    shown.initial = shown.last_print_n = shown.n
     shown.start_t = shown.last_print_t = time.time()
 
 
@@ -49,9 +60,16 @@ class LogLines:
 
     FIRST, EVERY = 10.0, 30.0
 
-    def __init__(self, total: int, unit: str, desc: str = "", initial: int = 0):
+    def __init__(
+        self,
+        total: int | None,
+        unit: str,
+        desc: str = "",
+        initial: int = 0,
+        leave: bool = False,
+    ):
         self.total, self.unit, self.desc, self.n, self.initial = total, unit, desc, initial, initial
-        self.postfix, self.start_t = "", time.time()
+        self.postfix, self.leave, self.start_t = "", leave, time.time()
         self.due = self.start_t + self.FIRST
 
     def set_postfix_str(self, text: str, refresh: bool = True) -> None:
@@ -67,13 +85,15 @@ class LogLines:
 
     def line(self, now: float) -> str:
         """How far it is, at which rate, and how long it will take."""
-        words = [f"{self.n:,} of {self.total:,} {self.unit}s"]
+        unit, size = ("MB", 1e-6) if self.unit == "B" else (f"{self.unit}s", 1)
+        of = f" of {self.total * size:,.0f}" if self.total is not None else ""
+        words = [f"{self.n * size:,.0f}{of} {unit}"]
         done, seconds = self.n - self.initial, now - self.start_t
         if done > 0 and seconds > 0:
-            left = (self.total - self.n) * seconds / done
-            minutes, rest = divmod(round(left), 60)
+            words += [f"{done * size / seconds:.3g} {unit}/s"]
+        if done > 0 and self.total is not None and self.n < self.total:
+            minutes, rest = divmod(round((self.total - self.n) * seconds / done), 60)
             hours, minutes = divmod(minutes, 60)
-            words += [f"{done / seconds:.3g} {self.unit}s/s"]
             words += [f"{hours}:{minutes:02}:{rest:02} left"]
         words += [self.postfix] if self.postfix else []
         return (f"{self.desc}: " if self.desc else "") + ", ".join(words)
@@ -82,4 +102,5 @@ class LogLines:
         return self
 
     def __exit__(self, *exception) -> None:
-        pass
+        if self.leave:
+            print(self.line(time.time()), file=sys.stderr, flush=True)

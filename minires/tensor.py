@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minires import axes, backend, numpy_calls, operators
-from minires.arguments import data_type, flag
+from minires.arguments import data_type, flag, integer
 from minires.function import Function, hooked, leaf_gradients
 from minires.hints import Missing
 from minires.hooks import Hook
@@ -143,6 +143,7 @@ class Tensor:
         return int(self.item())
 
     def __round__(self, digits: int | None = None):
+        digits = None if digits is None else integer("round", "digits", digits, -300, 300)
         return round(self.item(), digits)
 
     def __format__(self, spec: str) -> str:

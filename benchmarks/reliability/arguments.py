@@ -4,9 +4,9 @@
 
 The calls are the lines of `habits` that work. One or two arguments of a line become something that
 nobody means: None, NaN, 2^63, an empty list, complex numbers, an object whose `__array__` fails, a
-view of a quarter of a gigabyte. Faults: an exception from inside, more than 10 seconds, more than
-two gigabytes, an input that has changed, a process that crashes. Half of the vectors are command
-lines, which must end without a traceback, with a sentence where the status is not 0.
+view of 16 million numbers that are one. Faults: an exception from inside, more than 10 seconds,
+more than two gigabytes, an input that has changed, a process that crashes. Half of the vectors are
+command lines, which must end without a traceback, with a sentence where the status is not 0.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def spoilers() -> dict:
         "flags": np.ones((3, 4), bool),
         "strided": np.ones((6, 8), "f4")[::2, ::2],
         "read_only": _locked(np.ones((3, 4), "f4")),
-        "large_view": np.broadcast_to(np.float32(1), (2**13, 2**13)),
+        "large_view": np.broadcast_to(np.float32(1), (2**12, 2**12)),
         "many_axes": np.ones((1,) * 40, "f4"),
         "tensor": mr.Tensor(np.ones((3, 4), "f4")),
         "learned": mr.Tensor(np.ones((3, 4), "f4"), requires_grad=True),

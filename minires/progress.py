@@ -3,6 +3,7 @@
 The first step compiles what is not compiled yet, so its time is in no rate: see `count_first`.
 """
 
+import os
 import sys
 import time
 from typing import Any
@@ -19,7 +20,7 @@ def bar(
 
     Bytes, "B", are shown in thousands and millions. With `leave` the last state stays to be read.
     """
-    if not (sys.stderr.isatty() or in_notebook()):
+    if not (on_terminal() or in_notebook()):
         return LogLines(total, unit, desc, initial, leave)
     from tqdm import tqdm
 
@@ -46,6 +47,14 @@ def count_first(shown) -> None:
     shown.n += 1
     shown.initial = shown.last_print_n = shown.n
     shown.start_t = shown.last_print_t = time.time()
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal with room for a bar: one without a size shows none."""
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).lines > 0
+    except (OSError, ValueError):
+        return False
 
 
 def in_notebook() -> bool:

@@ -21,6 +21,11 @@ def cuda(
     html: str | None,
 ) -> int:
     """minires cuda: check a kernel; the exit status is 1 if it has a fault."""
+    if file.endswith(".py"):
+        given = arguments(None, arg)
+        wanted = expected(expect, given)
+        report = checking.check(Path(file), kernel, grid, block, given, wanted, seconds, shared)
+        return _show(report, html)
     source = read_source(Path(file))
     names = kernels(source)
     if kernel is None and len(names) != 1:
@@ -31,6 +36,10 @@ def cuda(
     given = arguments(signature, arg)
     wanted = expected(expect, given)
     report = checking.check(Path(file), kernel, grid, block, given, wanted, seconds, shared)
+    return _show(report, html)
+
+
+def _show(report: checking.Report, html: str | None) -> int:
     print(report)
     if html is not None:
         Path(html).write_text(f"<!doctype html><meta charset=utf-8>{report._repr_html_()}\n")
@@ -52,7 +61,7 @@ def add(commands) -> None:
         "out of bounds, races, missing barriers, unwritten memory. docs/cuda.md shows examples.",
     )
     p.set_defaults(command=cuda)
-    p.add_argument("file", metavar="FILE.cu")
+    p.add_argument("file", metavar="FILE.cu", help="or FILE.py, with functions of Numba-CUDA")
     p.add_argument("--kernel", metavar="K", help="its name, if the file has several")
     p.add_argument("--grid", type=shape, default=(1,), metavar="X[,Y[,Z]]", help="blocks")
     p.add_argument(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -35,6 +36,14 @@ class TestLogLines:
         with progress.bar(10, "step", "epoch 1/1") as shown:
             shown.update(5)
         assert "5/10" in sys.stderr.getvalue() or "0/10" in sys.stderr.getvalue()
+
+    @pytest.mark.parametrize("rows", [0, 24])
+    def test_a_terminal_without_a_size_has_lines(self, rows, monkeypatch):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setattr(sys.stderr, "fileno", lambda: 2)
+        size = os.terminal_size((80, rows))
+        monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: size)
+        assert progress.on_terminal() == bool(rows)
 
     @pytest.mark.parametrize("lively", [False, True])
     def test_the_first_step_is_in_no_rate(self, lively, monkeypatch):

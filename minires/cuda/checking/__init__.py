@@ -14,6 +14,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from minires.cuda.checking.job import (
     Outcome,
     Run,
 )
+from minires.cuda.checking.numba_front import check_numba
 from minires.cuda.checking.report import KINDS, Fault, Report, Requests
 from minires.cuda.checking.sentences import Teller
 from minires.cuda.parameter import LaunchError
@@ -59,7 +61,7 @@ class Empty:
 
 
 def check(
-    path_or_source: str | Path,
+    path_or_source: str | Path | Callable,
     kernel: str | None = None,
     grid: Any = 1,
     block: Any = 1,
@@ -72,8 +74,9 @@ def check(
 
     Parameters
     ----------
-    path_or_source : str or Path
-        A .cu file, or its text.
+    path_or_source : str, Path or function
+        A .cu file, or its text; or a .py file with `@cuda.jit` functions, or such a function, which
+        Numba's simulator runs (see `numba_front`).
     kernel : str, optional
         Its name, a template's with arguments: ``"scale<float>"``. Not needed if the file has one.
     grid, block : int or tuple of up to 3 ints
@@ -92,6 +95,20 @@ def check(
     Report
     """
     real("check", "seconds", seconds, above=0)
+    if callable(path_or_source) or str(path_or_source).endswith(".py"):
+        given = args or {}
+        empty = {name: _made(value) for name, value in given.items() if isinstance(value, Empty)}
+        return check_numba(
+            path_or_source,
+            kernel,
+            _shape(grid),
+            _shape(block),
+            given,
+            expect or {},
+            seconds,
+            shared,
+            empty,
+        )
     text = str(path_or_source)
     is_source = "\n" in text or "__global__" in text
     path = Path("kernel.cu" if is_source else path_or_source)

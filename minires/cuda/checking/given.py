@@ -16,7 +16,7 @@ from minires.cuda.signature import Signature
 WAYS = ("random", "zeros", "ones", "range", "empty")
 
 
-def arguments(signature: Signature, texts: list[str]) -> dict:
+def arguments(signature: Signature | None, texts: list[str]) -> dict:
     """``["x=random:1000", "n=1000"]`` -> the arguments that they stand for.
 
     Raises
@@ -24,13 +24,14 @@ def arguments(signature: Signature, texts: list[str]) -> dict:
     LaunchError
         If a text is none of these.
     """
-    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    known = [] if signature is None else signature.parameters
+    parameters = {parameter.name: parameter for parameter in known}
     given = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise LaunchError(f"--arg {text}: an argument is NAME=VALUE")
-        given[name] = _value(parameters.get(name), name, value)
+        given[name] = _value(parameters.get(name), name, value, signature is None)
     return given
 
 
@@ -71,19 +72,20 @@ def load_array(path: Path) -> np.ndarray:
     return array
 
 
-def _value(parameter: Parameter | None, name: str, text: str):
+def _value(parameter: Parameter | None, name: str, text: str, untyped: bool):
     if text.endswith(".npy"):
         return load_array(Path(text))
     way, colon, size = text.partition(":")
     if colon:
-        if way not in WAYS or parameter is None:
+        if way not in WAYS or (parameter is None and not untyped):
             raise LaunchError(
                 f"--arg {name}={text}: an array is {', '.join(WAYS)}:SIZE, or FILE.npy"
             )
         lengths = size.split("x")
         if not all(n.isascii() and n.isdigit() and len(n) < 16 for n in lengths):
             raise LaunchError(f"--arg {name}={text}: a size is 1000 or 32x16, not {size!r}")
-        return _array(way, tuple(map(int, lengths)), parameter.dtype)
+        dtype = np.dtype(np.float32) if parameter is None else parameter.dtype
+        return _array(way, tuple(map(int, lengths)), dtype)
     if text in ("true", "false"):
         return text == "true"
     try:

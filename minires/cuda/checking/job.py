@@ -1,6 +1,11 @@
 """What the process that runs a watched kernel is told, and what it answers."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minires.cuda.checking.report import Fault
 
 ARRAY, SHARED_ARRAY, DYNAMIC, OBJECT = range(4)
 """Where memory lies: given to the kernel; shared, static or dynamic; __device__ or __constant__."""
@@ -74,3 +79,31 @@ class Outcome:
     rows: list = field(default_factory=list)
     blocks: int = 0
     barriers: int = 0
+
+
+@dataclass
+class NumbaJob:
+    """What is to be run; `empty` names the arrays that nobody has written yet."""
+
+    file: str
+    kernel: str | None
+    grid: tuple
+    block: tuple
+    args: dict[str, Any]
+    empty: set[str]
+    shared: int
+    seconds: float
+
+
+@dataclass
+class NumbaOutcome:
+    """What came of it."""
+
+    kernel: str = "?"
+    faults: list[Fault] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    written: dict[str, np.ndarray] = field(default_factory=dict)
+    blocks: int = 0
+    barriers: int = 0
+    remarks: list[str] = field(default_factory=list)
+    refused: str = ""

@@ -84,6 +84,21 @@ def _data(job: Job) -> tuple[int, int]:
     return min(m.place for m in objects) - ROOM, max(m.place + m.size for m in objects) + ROOM
 
 
+_at_first: dict[int, bytes] = {}
+"""What the library's own variables held when it was loaded, by their place in `Job.memory`."""
+
+
+def _as_at_first(job: Job, library: ctypes.CDLL) -> None:
+    """Give __device__ variables their first values again, which the run before may have changed."""
+    for i, m in enumerate(job.memory):
+        if m.space != OBJECT:
+            continue
+        address = library.minires_watch_address(ctypes.c_uint64(i))
+        now = ctypes.string_at(address, m.size)
+        if now != _at_first.setdefault(i, now):  # what is constant cannot have changed
+            ctypes.memmove(address, _at_first[i], m.size)
+
+
 def execute(job: Job, run: Run) -> Outcome:
     """Run the kernel once, on fresh copies of its arrays."""
     library = ctypes.CDLL(job.library)
@@ -98,6 +113,7 @@ def execute(job: Job, run: Run) -> Outcome:
     )
     library.minires_watch_setup(ctypes.byref(setup), *map(ctypes.c_uint64, _data(job)))
     library.minires_watch_address.restype = ctypes.c_void_p
+    _as_at_first(job, library)
     for region, data in job.objects:  # __constant__ and __device__ variables that were given
         ctypes.memmove(library.minires_watch_address(ctypes.c_uint64(region)), data, len(data))
     places = iter(address)

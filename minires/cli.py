@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
             options = vars(_parser().parse_args(arguments))
             return _run(options.pop("command"), options)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is where stdout was closed before Python began
+                sys.stdout.flush()
     except BrokenPipeError:  # nobody reads any more, as with `minires info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

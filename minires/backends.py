@@ -122,8 +122,9 @@ class Backend:
 def _check_threads() -> None:
     """Raise if Numba's threads belong to the process that this one was forked from."""
     jit = sys.modules.get(f"{kernels.__name__}.jit")
-    if jit is not None:
-        jit.check_process()
+    check = getattr(jit, "check_process", None)  # another thread may be about to import the file
+    if check is not None:
+        check()
 
 
 def simulated() -> bool:

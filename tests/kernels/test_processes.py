@@ -249,3 +249,14 @@ def test_the_global_pool_takes_half_storage_on_numba(name):
 
 def test_signals_are_as_they_were():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_file_that_another_thread_is_importing_is_not_asked(monkeypatch):
+    import sys
+    import types
+
+    from minires import backend
+
+    half = types.ModuleType("minires.kernels.jit")  # as it is before its first line has run
+    monkeypatch.setitem(sys.modules, "minires.kernels.jit", half)
+    assert backend.kernel("where", "numba") is backend.kernel("where", "numpy")

@@ -554,8 +554,7 @@ FAULTY = [
     Entry(
         "a loop that does not end",
         """__global__ void k(float* y, int n) {
-    for (int i = threadIdx.x; i < n; i *= 2) // here
-        if (i > 0) y[i] = i;
+    for (int i = threadIdx.x; i < n; i *= 2) if (i > 0) y[i] = i; // here
 }""",
         1,
         32,

@@ -13,7 +13,7 @@ if sys.version_info < tuple(map(int, OLDEST.split("."))):
     this = ".".join(map(str, sys.version_info[:3]))
     sys.exit(f"minires needs Python {OLDEST} or later; {sys.executable} is Python {this}")
 
-ROOMS = ("kernels", "paper", "benchmarks")
+ROOMS = ("kernels", "paper", "benchmarks", "tutorials")
 """Folders at the root that are packages of `minires`. What they record (results/) is not packed."""
 
 packages = find_packages(include=["minires", "minires.*"])
@@ -56,9 +56,12 @@ setup(
             "numba-cuda[cu13]>=0.30; platform_system == 'Linux'",
             "ml_dtypes>=0.5",
             "distributed>=2024.8",
+            "jupytext>=1.16",
             "ruff>=0.17,<0.18",  # another may format in another way
             "mypy>=2.4",
         ],
+        "tutorials": ["jupyterlab>=4", "jupytext>=1.16"],
+        "docs": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6"],
         "dask": ["distributed>=2024.8"],
         "parity": ["torch==2.13.0", "expecttest>=0.3", "onnx>=1.19"],
         "cuda12": ["cupy-cuda12x>=14", "numba-cuda[cu12]>=0.30", "ml_dtypes>=0.5"],

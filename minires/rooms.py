@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOMS = ("kernels", "paper", "benchmarks")
+ROOMS = ("kernels", "paper", "benchmarks", "tutorials")
 """Folders at the root that are imported as `minires.kernels`, ... (see setup.py)."""
 
 HOUSE = Path(__file__).resolve().parent

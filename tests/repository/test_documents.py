@@ -13,7 +13,7 @@ import minires
 from minires import cli
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("minires", "kernels", "paper", "benchmarks", "examples", "tests", "docs")
+ROOMS = ("minires", "kernels", "paper", "benchmarks", "tutorials", "examples", "tests", "docs")
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("*.md", *(f"{room}/**/*.md" for room in ROOMS))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import minires
-from minires import benchmarks, kernels, paper
+from minires import benchmarks, kernels, paper, tutorials
 
 FLOORS = (
     "minires.startup",
@@ -55,6 +55,7 @@ FLOORS = (
     "minires.variations",
     "minires.gradcheck",
     "minires.testing",
+    "minires.judging",
     "minires.optim",
     "minires.amp",
     "minires.recompute",
@@ -72,6 +73,7 @@ FLOORS = (
     "minires.commands",
     "minires.cli",
     "minires.benchmarks.reliability",
+    "minires.tutorials",
     "minires.__main__",
 )
 """Lowest first. `minires` itself, the `__init__.py`, shows the library that `cli` uses."""
@@ -80,7 +82,7 @@ FLOORS = (
 def find_modules() -> dict[str, Path]:
     """Every module of the project, by its dotted name."""
     modules = {}
-    for package in (minires, kernels, paper, benchmarks):
+    for package in (minires, kernels, paper, benchmarks, tutorials):
         name, root = package.__name__, Path(package.__file__).parent
         for path in root.rglob("*.py"):
             parts = path.relative_to(root).with_suffix("").parts

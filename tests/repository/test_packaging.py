@@ -17,7 +17,7 @@ import setuptools
 from minires import rooms
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("minires", "kernels", "paper", "benchmarks")
+ROOMS = ("minires", "kernels", "paper", "benchmarks", "tutorials")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What the exercises ask: for each lesson the right answers and the known wrong ones."""

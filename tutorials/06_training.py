@@ -18,6 +18,7 @@ from minires import models, nn, optim, plots
 from minires.data import load_shapes
 from minires.training import minimize
 from minires.tutorials import check
+from minires.tutorials.small import reduced
 
 rng = np.random.default_rng(0)
 
@@ -236,16 +237,10 @@ plots.source(minimize, start="    optimizer.zero_grad", lines=14)
 
 
 # %%
-def small(images):
-    """Images (N, 32, 32, 3) as vectors of 8 x 8 x 3 numbers."""
-    blocks = images.reshape(len(images), 8, 4, 8, 4, 3).mean((2, 4)) / 255 - 0.5
-    return blocks.reshape(len(images), -1).astype("float32")
-
-
 def learn(lr, images=2000, epochs=6, hidden=64, weight_decay=0.0, seed=0):
     """Training loss after each epoch, the network, and its data."""
     mr.seed(seed)
-    x, labels = small(train.images[:images]), train.labels[:images]
+    x, labels = reduced(train.images[:images]), train.labels[:images]
     net = nn.Sequential(nn.Linear(192, hidden), nn.ReLU(), nn.Linear(hidden, 10))
     sgd = optim.SGD(net, lr=lr, momentum=0.9, weight_decay=weight_decay)
     order, losses = np.random.default_rng(seed), []
@@ -285,7 +280,7 @@ plots.curves(
 # %%
 def errors(net, dataset, count):
     """Errors in percent on the first images of a data set."""
-    predicted = net(mr.tensor(small(dataset.images[:count]))).numpy().argmax(1)
+    predicted = net(mr.tensor(reduced(dataset.images[:count]))).numpy().argmax(1)
     return 100 * float((predicted != dataset.labels[:count]).mean())
 
 
@@ -319,7 +314,7 @@ plots.curves(
 def without_or_with(is_cleared, lr=0.05, steps=300):
     """Training without momentum; gradients are cleared, or not."""
     mr.seed(0)
-    x, labels = small(train.images[:2000]), train.labels[:2000]
+    x, labels = reduced(train.images[:2000]), train.labels[:2000]
     net = nn.Sequential(nn.Linear(192, 64), nn.ReLU(), nn.Linear(64, 10))
     sgd, order, losses = optim.SGD(net, lr=lr), np.random.default_rng(0), []
     for _ in range(steps):

@@ -9,11 +9,37 @@ right, on 4 inputs
 """
 
 import importlib
+import json
+from pathlib import Path
 from typing import Any
 
 from minires.judging import Question, Verdict, judge
 
-__all__ = ["check", "question"]
+__all__ = ["check", "question", "recorded"]
+
+RESULTS = Path(__file__).resolve().parents[1] / "paper" / "results"
+
+
+def recorded(name: str) -> dict:
+    """What an experiment of the paper has left, such as "shortened/figure6".
+
+    Returns
+    -------
+    dict
+        "rows", one for each network; "command", "date" and "machine" of the run; and more.
+
+    Raises
+    ------
+    FileNotFoundError
+        The recorded results are in the repository, not in the installed package.
+    """
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{name}: the recorded results are in paper/results of the repository, and "
+            f"{path} is not there; run the lessons in a clone"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def question(name: str) -> Question:

@@ -286,7 +286,7 @@ def errors(net, dataset, count):
 
 counts, train_errors, test_errors = (50, 100, 200, 500, 1000, 2000, 5000), [], []
 for count in counts:
-    _, net = learn(0.05, images=count, epochs=max(4, 12000 // count // 4))
+    _, net = learn(0.05, images=count, epochs=600 * 50 // count)
     train_errors.append(errors(net, train, count))
     test_errors.append(errors(net, test, 1000))
 plots.curves(

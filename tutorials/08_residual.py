@@ -131,6 +131,9 @@ y = block(F.relu(x))
 plots.show((y * y).mean(), block)
 
 # %% [markdown]
+# Look at the gradients of the two convolutions' biases, too: they are zero but for rounding. A batch norm behind a convolution subtracts the
+# mean, and the bias with it. That is why the paper's convolutions have none.
+#
 # The block in the engine is the same, with two things more: where the backend has a kernel for it, the whole block is one operation; and the
 # addition and the ReLU are computed in one pass with the second batch norm.
 

@@ -89,7 +89,8 @@ def show(result: Tensor, model: Module | None = None, most: int = 60) -> Drawing
     if hidden > 0:
         below.append(f"{hidden} Functions further from the result are not drawn")
     width = max(width, max((len(t) * LETTER for t in below), default=0) + 2 * MARGIN)
-    parts = [_edges(box, boxes, arriving) for box in boxes.values()]
+    right = max(box.x + box.width for box in boxes.values()) + GAP / 2
+    parts = [_edges(box, boxes, arriving, right) for box in boxes.values()]
     parts += [_box(box) for box in boxes.values()]
     for i, text in enumerate(below):
         parts.append(_text(MARGIN, height + LINE * (i + 0.6), text, RED if i < len(lost) else INK))
@@ -221,28 +222,32 @@ def _place(boxes: list[_Box]) -> tuple[float, float]:
             box.x, box.y = x, y
             x += box.width + GAP
         y += max(box.height for box in layers[layer]) + GAP
-    return width, y - GAP + MARGIN
+    return width + GAP / 2, y - GAP + MARGIN
 
 
-def _edges(box: _Box, boxes: dict[Function, _Box], arriving: dict) -> str:
-    """The arrows from a box to those whose results it takes."""
+def _edges(box: _Box, boxes: dict[Function, _Box], arriving: dict, right: float) -> str:
+    """The arrows from a box to those whose results it takes; those past others go along `right`."""
     parts = []
     for parent in dict.fromkeys(p for p in box.function.parents if p in boxes):
-        other = boxes[parent]
-        norm = arriving.get(parent)
+        other, norm = boxes[parent], arriving.get(parent)
         color = INK if _is_good(norm) else RED
-        x1, y1 = box.x + box.width / 2, box.y + box.height
-        x2, y2 = other.x + other.width / 2, other.y
-        aside = other.layer - box.layer > 1
-        bend = max(box.width, other.width) / 2 + 26 if aside else 0
-        parts.append(
-            f'<path d="M{x1:.0f} {y1:.0f} C{x1 + 2 * bend:.0f} {y1 + 24:.0f} '
-            f'{x2 + 2 * bend:.0f} {y2 - 24:.0f} {x2:.0f} {y2 - 5:.0f}" fill="none" '
-            f'stroke="{color}" stroke-width="1.3"/>'
-            f'<path d="M{x2 - 4:.0f} {y2 - 7:.0f} l4 6 l4 -6 z" fill="{color}"/>'
-        )
-        if not aside:
+        if other.layer - box.layer > 1:
+            x1, y1 = box.x + box.width, box.y + box.height / 2
+            x2, y2 = other.x + other.width, other.y + other.height / 2
+            path = f"M{x1:.0f} {y1:.0f} H{right - 8:.0f} q8 0 8 8 "
+            path += f"V{y2 - 8:.0f} q0 8 -8 8 H{x2 + 6:.0f}"
+            head = f"M{x2 + 7:.0f} {y2 - 4:.0f} l-6 4 l6 4 z"
+        else:
+            x1, y1 = box.x + box.width / 2, box.y + box.height
+            x2, y2 = other.x + other.width / 2, other.y
+            path = f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + 24:.0f} {x2:.0f} {y2 - 24:.0f} "
+            path += f"{x2:.0f} {y2 - 5:.0f}"
+            head = f"M{x2 - 4:.0f} {y2 - 7:.0f} l4 6 l4 -6 z"
             parts.append(_text(x2 + 8, y2 - 10, _size(norm), color))
+        parts.append(
+            f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.3"/>'
+            f'<path d="{head}" fill="{color}"/>'
+        )
     return "".join(parts)
 
 

@@ -60,6 +60,7 @@ setup(
             "jupytext>=1.16",
             "ruff>=0.17,<0.18",  # another may format in another way
             "mypy>=2.4",
+            "selenium>=4.20",  # drives a browser, where there is one
         ],
         "tutorials": ["jupyterlab>=4", "jupytext>=1.16"],
         "docs": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6"],

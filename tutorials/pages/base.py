@@ -1,4 +1,4 @@
-"""What the pages share: the frame in HTML, `base.css`, `base.js`, and how a module becomes a page."""
+"""What the pages share: a frame, `base.css`, `base.js`; and how a module becomes a page."""
 
 import importlib
 import json

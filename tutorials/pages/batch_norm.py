@@ -8,7 +8,7 @@ from minires.tutorials.pages.base import choices
 
 GAMMA, EPS = 1.5, 1e-5
 X = (-2.0, -0.5, 0.4, 1.0, 1.5, 3.0)
-DY = (1.0, -0.5, 2.0, 0.5, -1.0, 1.5)
+DY = (-1.0, 1.0, -0.5, 0.5, 1.5, 2.0)
 
 TITLE = "The three terms of batch norm's dx"
 LEAD = """Drag a value of x, or focus its slider and press the arrow keys. Each bar shows what one
@@ -21,15 +21,21 @@ BODY = f"""
 <button id="again" type="button">Start again</button>
 </div>
 <p><span class="key" style="background:var(--sky);margin-left:0"></span>direct: gamma inv_std dy
-<span class="key" style="background:var(--orange)"></span>mean: - gamma inv_std sum(dy) / M
-<span class="key" style="background:var(--green)"></span>variance: - gamma inv_std x_hat sum(dy x_hat) / M
+<span class="key" style="background:var(--orange)"></span>mean: -gamma inv_std sum(dy) / M
+<span class="key" style="background:var(--green)"></span>variance: -gamma inv_std x_hat sum(dy
+x_hat) / M
 </p>
 <div id="rows"></div>
-<p class="status" role="status">Over the batch: direct <b id="sum-direct"></b>, mean <b id="sum-mean"></b>,
-variance <b id="sum-variance"></b>; together sum(dx) = <b id="sum-dx"></b>, and sum(dx x_hat) = <b id="sum-hat"></b></p>
-<p class="quiet">mean <span id="mean"></span>, variance <span id="var"></span>, gamma {GAMMA}. The mean's term
-takes away what would move all values together, the variance's term what would only stretch them: neither would
-change y. The derivation stands in <code>kernels/batch_norm/__init__.py</code>. <span id="checked"></span></p>
+<p class="status" role="status">Over the batch: direct <b id="sum-direct"></b>, mean <b
+id="sum-mean"></b>,
+variance <b id="sum-variance"></b>; together sum(dx) = <b id="sum-dx"></b>, and sum(dx x_hat) =
+<b id="sum-hat"></b></p>
+<p class="quiet">mean <span id="mean"></span>, variance <span id="var"></span>, gamma {GAMMA}.
+The mean's term
+takes away what would move all values together, the variance's term what would only stretch them:
+neither would
+change y. The derivation stands in <code>kernels/batch_norm/__init__.py</code>. <span
+id="checked"></span></p>
 <style>
 .row {{ display: flex; flex-wrap: wrap; align-items: center; gap: 0 1rem; margin-bottom: 0.4rem }}
 .row label {{ display: flex; align-items: center; gap: 0.5rem; flex: 1 1 17rem }}

@@ -30,15 +30,18 @@ BODY = f"""
 </div>
 <p class="status" role="status"><b id="name"></b> = <span id="sum"></span></p>
 <ul id="terms" class="terms mono"></ul>
-<p class="quiet">One channel, one filter. A dot is a zero that belongs to no dy. An orange dy with a thick edge
+<p class="quiet">One channel, one filter. A dot is a zero that belongs to no dy. An orange dy
+with a thick edge
 takes part. The derivation stands in <code>kernels/conv2d/__init__.py</code>.</p>
 <style>
 .cell.dx {{ border-color: var(--line); cursor: pointer; color: var(--ink); font-family: inherit }}
-.cell.chosen, .cell.used {{ background: var(--mark); border-color: var(--orange); font-weight: 700 }}
+.cell.chosen, .cell.used {{ background: var(--mark); border-color: var(--orange); font-weight:
+700 }}
 .cell.window {{ border: 2px dashed var(--sky) }}
 .cell.used.window {{ border: 3px solid var(--orange) }}
 .cell.gap {{ color: var(--quiet); background: none }}
-.terms {{ list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: 0.3rem 0.6rem }}
+.terms {{ list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: 0.3rem
+0.6rem }}
 .terms li {{ background: var(--soft); padding: 0 0.6rem; border-radius: 3px }}
 </style>
 """

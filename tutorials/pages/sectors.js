@@ -25,7 +25,7 @@ function cell(x, y, size, words, wanted, marked) {
   return [
     svg("rect", { x, y, width: size - 2, height: size - 2, rx: 2, "stroke-width": marked ? 4 : 1,
       style: `fill: var(${wanted ? "--mark" : "--paper"}); stroke: var(${colour})` }),
-    label(x + size / 2 - 1, y + size / 2 + 3, words, { "font-size": 11, "text-anchor": "middle" }),
+    label(x + size / 2 - 1, y + size / 2 + 3, words, { "font-size": size < 30 ? 10 : 13, "text-anchor": "middle" }),
   ];
 }
 
@@ -45,18 +45,18 @@ function lanes(asked, marked) {
 }
 
 function memory(sectors, marked) {
-  const shapes = [], size = 26, column = NUMBERS * size + 24;
+  const shapes = [], size = 21, column = NUMBERS * size + 14;
   [...sectors].forEach(([sector, numbers], at) => {
-    const x = 4 + (at % 2) * column, y = Math.floor(at / 2) * 50;
+    const x = 4 + (at % 2) * column, y = Math.floor(at / 2) * 44;
     shapes.push(label(x, y + 14, `sector ${sector}`, { "font-size": 12, class: "quiet" }));
     numbers.forEach((who, i) => shapes.push(...cell(x + i * size, y + 19, size,
       who.length > 1 ? `x${who.length}` : String(who), who.length > 0, who.includes(marked))));
   });
-  return svg("svg", { viewBox: `0 0 ${2 * column - 16} ${Math.ceil(sectors.size / 2) * 50}`, role: "img",
+  return svg("svg", { viewBox: `0 0 ${2 * column - 6} ${Math.ceil(sectors.size / 2) * 44}`, role: "img",
     "aria-label": `${sectors.size} sectors` }, ...shapes);
 }
 
-const kB = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
+const kB = (bytes) => (bytes / 1000).toFixed(1);
 
 function show() {
   const rung = chosen("rung"), array = chosen("array"), from = data[rung][array];

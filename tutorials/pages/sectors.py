@@ -1,7 +1,7 @@
 """The page of a warp's loads: which numbers its lanes ask for, and which sectors move for it.
 
-A warp's request moves whole sectors of 32 bytes. The addresses are computed from the indexing of the
-kernels of `kernels/conv2d/ladder`; a test holds their sums to what the emulator counts.
+A warp's request moves whole sectors of 32 bytes. The addresses are computed from the indexing of
+the kernels of `kernels/conv2d/ladder`; a test holds their sums to what the emulator counts.
 """
 
 from pathlib import Path
@@ -39,14 +39,21 @@ BODY = f"""
 <pre class="mono" id="line"></pre>
 <p class="status" role="status" id="sentence"></p>
 <div class="panels">
-<section class="panel" style="flex: 1 1 18rem; max-width: 24rem"><h2>The 32 lanes</h2><div id="lanes"></div></section>
-<section class="panel" style="flex: 2 1 21rem; max-width: 34rem"><h2>The sectors that move</h2><div id="memory"></div></section>
+<section class="panel" style="flex: 1 1 18rem; max-width: 24rem">
+<h2>The 32 lanes</h2><div id="lanes"></div></section>
+<section class="panel" style="flex: 2 1 21rem; max-width: 34rem">
+<h2>The sectors that move</h2><div id="memory"></div></section>
 </div>
 <h2>The whole launch</h2>
-<div class="scroll"><table><thead><tr><th>kernel</th><th>loads of warps</th><th>asked for</th><th>moved</th><th>once each</th></tr></thead>
+<div class="scroll" tabindex="0" role="region" aria-label="The whole launch, kernel by
+kernel"><table>
+<thead><tr><th>kernel</th><th>loads</th><th>asked for, kB</th><th>moved, kB</th><th>once each,
+kB</th></tr></thead>
 <tbody id="table"></tbody></table></div>
-<p class="quiet">The first block of a convolution of 10 x 10 pixels with 16 channels, 3 x 3 filters, 64 of them. In a
-sector, a number is the lane that asks for it, and "x16" means 16 lanes. "Once each" is what would move if caches
+<p class="quiet">The first block of a convolution of 10 x 10 pixels with 16 channels, 3 x 3
+filters, 64 of them. In a
+sector, a number is the lane that asks for it, and "x16" means 16 lanes. Loads are those of whole
+warps; "once each" is what would move if caches
 kept everything. The emulator counts the same sums.</p>
 """
 

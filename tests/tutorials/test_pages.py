@@ -46,13 +46,14 @@ def test_a_page_is_small_and_needs_no_network(name):
     assert "../README.md" in links and all((HOME / link).exists() for link in links)
 
 
-def wrong_pixels(browser) -> list:
+def wrong_pixels(browser):
     """Go to each pixel by the arrow keys, for every setting: where the sum shown is not dx."""
     found = browser.execute_script("""
         const found = [], grid = document.getElementById("dx");
         const set = (name, to) => { const s = document.getElementById(name); s.value = to;
             s.dispatchEvent(new Event("input", {bubbles: true})); };
-        const press = (key) => grid.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+        const press = (key) => grid.dispatchEvent(
+            new KeyboardEvent("keydown", {key, bubbles: true}));
         for (const s of [1, 2, 3]) for (const p of [0, 1, 2]) for (const k of [1, 2, 3, 4]) {
             set("stride", s), set("padding", p), set("kernel", k);
             for (let i = 0; i < 12; i++) press("ArrowUp"), press("ArrowLeft");
@@ -80,8 +81,7 @@ def wrong_pixels(browser) -> list:
         r, c = map(int, re.findall(r"\d", name))
         seen.append((s, p, k, r, c))
         if right[s, p, k][r, c] != total:
-            found = (*seen[-1], total)
-            yield found
+            yield *seen[-1], total
     assert len(set(seen)) == 36 * side * side
 
 

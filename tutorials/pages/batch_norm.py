@@ -20,11 +20,12 @@ BODY = f"""
 {choices("what", "The sliders move", {"x": "x", "dy": "dy"})}
 <button id="again" type="button">Start again</button>
 </div>
-<p><span class="key" style="background:var(--sky);margin-left:0"></span>direct: gamma inv_std dy
-<span class="key" style="background:var(--orange)"></span>mean: -gamma inv_std sum(dy) / M
-<span class="key" style="background:var(--green)"></span>variance: -gamma inv_std x_hat sum(dy
-x_hat) / M
-</p>
+<ul class="keys">
+<li><span class="key" style="background:var(--sky)"></span>direct: gamma inv_std dy</li>
+<li><span class="key" style="background:var(--orange)"></span>mean: -gamma inv_std sum(dy) / M</li>
+<li><span class="key" style="background:var(--green)"></span>variance:
+-gamma inv_std x_hat sum(dy x_hat) / M</li>
+</ul>
 <div id="rows"></div>
 <p class="status" role="status">Over the batch: direct <b id="sum-direct"></b>, mean <b
 id="sum-mean"></b>,
@@ -37,6 +38,8 @@ neither would
 change y. The derivation stands in <code>kernels/batch_norm/__init__.py</code>. <span
 id="checked"></span></p>
 <style>
+.keys {{ list-style: none; padding: 0; margin: 0 0 1rem; display: flex; flex-wrap: wrap;
+  gap: 0 1.2rem }}
 .row {{ display: flex; flex-wrap: wrap; align-items: center; gap: 0 1rem; margin-bottom: 0.4rem }}
 .row label {{ display: flex; align-items: center; gap: 0.5rem; flex: 1 1 17rem }}
 .row input {{ flex: 1 }}

@@ -25,8 +25,10 @@ function sentence(count) {
   if (count === 0) return `The gradient of the output is there, its norm is ${fixed(data.steps[0].dy[0])}. No record has run yet.`;
   const step = data.steps[count - 1];
   if (step.parts) {
-    const [a, b] = step.parts.map((part) => part[1]);
-    return `Sum: x had a gradient already, from add. Element 0: ${fixed(a)} + ${fixed(b)} = ${fixed(step.total[1])}. The norms ${fixed(step.parts[0][0])} and ${fixed(step.parts[1][0])} give ${fixed(step.total[0])}.`;
+    const [[normA, a], [normB, b]] = step.parts.map((part) => part.map((v) => fixed(v)));
+    const [norm, total] = step.total.map((v) => fixed(v));
+    return "Sum: x had a gradient already, from add. " +
+      `Element 0: ${a} + ${b} = ${total}. The norms ${normA} and ${normB} give ${norm}.`;
   }
   const gives = Object.entries(step.gives).map(([name, g]) => `${fixed(g[0])} to ${name}`).join(", ");
   const next = data.steps[count];

@@ -203,7 +203,10 @@ def _inputs(question: Question, case: tuple) -> str:
     for i, value in enumerate(case):
         name = question.names[i] if i < len(question.names) else f"x{i}"
         shape = getattr(value, "shape", None)
-        parts.append(f"{name} of shape {shape}" if shape else f"{name} = {value}")
+        if callable(value):
+            parts.append(f"{name} = {value.__name__}")
+        else:
+            parts.append(f"{name} of shape {shape}" if shape else f"{name} = {value}")
     return ", ".join(parts)
 
 

@@ -397,3 +397,5 @@ check("1.6", functions)
 # - A value that is used several times gets the **sum** over its paths; broadcasting is using several times.
 # - The walk visits a result before what it was made of, and only when its gradient is complete.
 # - What is not recorded gets no gradient, and nothing warns you by itself.
+#
+# Next: [2. Checking gradients](02_checking_gradients.ipynb): how do you know that a backward is right?

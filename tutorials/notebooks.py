@@ -40,14 +40,24 @@ def execute(source: Path):
     """
     from nbclient import NotebookClient
 
-    book = read(source)
-    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(HOME)}}).execute()
+    place = {"metadata": {"path": str(HOME)}}
+    while True:
+        book = read(source)
+        NotebookClient(book, timeout=600, resources=place).execute()
+        if not any(_tells_of_compiling(cell) for cell in book.cells):
+            break
     for cell in book.cells:
         cell.metadata = {}
         for output in cell.get("outputs", ()):
             _without_colors(output)
     book.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return book
+
+
+def _tells_of_compiling(cell) -> bool:
+    """Whether a cell has compiled kernels for this machine, which happens once and is told."""
+    texts = (output.get("text", "") for output in cell.get("outputs", ()))
+    return any("compiling the CPU kernels" in text for text in texts)
 
 
 def _without_colors(output) -> None:

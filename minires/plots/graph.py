@@ -242,8 +242,7 @@ def _edges(box: _Box, boxes: dict[Function, _Box], arriving: dict) -> str:
             f'<path d="M{x2 - 4:.0f} {y2 - 7:.0f} l4 6 l4 -6 z" fill="{color}"/>'
         )
         if not aside:
-            y = (y1 + y2) / 2 + 4
-            parts.append(_text((x1 + x2) / 2 + 8, y, _size(norm), color))
+            parts.append(_text(x2 + 8, y2 - 10, _size(norm), color))
     return "".join(parts)
 
 

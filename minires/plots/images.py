@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 
 from minires import backend
-from minires.plots.picture import INK, Picture, canvas
+from minires.plots.picture import FRAME, INK, Picture, canvas
 
 
 def _array(values) -> np.ndarray:
@@ -42,13 +42,16 @@ def images(
     rows = ceil(len(pictures) / columns)
     height = rows * (size + (0.22 if titles else 0.05))
     figure, axes = canvas(rows, columns, columns * size, height, squeeze=False)
-    for place in axes.flat:
+    for place in axes.flat[len(pictures) :]:
         place.axis("off")
     for i, picture in enumerate(pictures):
         place = axes.flat[i]
         gray = picture.ndim == 2 or picture.shape[-1] == 1
         shown = picture if picture.dtype == np.uint8 else _rescaled(picture)
         place.imshow(np.squeeze(shown) if gray else shown, cmap="gray" if gray else None)
+        place.set(xticks=[], yticks=[])
+        for side in place.spines.values():  # a border: white images lie on white paper
+            side.set(visible=True, color=FRAME, linewidth=0.6)
         if i < len(titles):
             place.set_title(titles[i], fontsize=8)
     return Picture(figure, alt)

@@ -19,6 +19,9 @@ from typing import Any
 INK, PAPER = "#0a0b0c", "#fafbfc"
 """Colours that stand for the page's own; `themed` exchanges them."""
 
+FRAME = "#808890"
+"""A grey that can be seen on both."""
+
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Colours that the colour-blind can tell apart (Okabe and Ito, 2008), in the order of use."""
 

@@ -21,6 +21,7 @@ for room in ROOMS:
     packages += [f"minires.{room}", *(f"minires.{room}.{p}" for p in find_packages(room))]
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in packages if ".kernels" in name}
 package_data["minires"] = ["py.typed"]
+package_data["minires.tutorials.pages"] = ["*.js", "*.css"]
 package_data["minires.cuda"] = ["include/*", "include/cuda/*", "include/cuda/*/*"]
 
 # Read, not imported: the packages that minires imports are not installed yet.
@@ -59,6 +60,7 @@ setup(
             "jupytext>=1.16",
             "ruff>=0.17,<0.18",  # another may format in another way
             "mypy>=2.4",
+            "selenium>=4.20",  # drives a browser, where there is one
         ],
         "tutorials": ["jupyterlab>=4", "jupytext>=1.16"],
         "docs": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6"],

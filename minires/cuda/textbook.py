@@ -23,9 +23,9 @@ _REFUSED = {
     r"\b__activemask\s*\(": "__activemask()",
     r"\bcoalesced_threads\s*\(": "coalesced_threads()",
     r"\bthis_grid\s*\(": "this_grid(): barriers of the whole grid",
-    r"#include\s*<(?:mma|cuda/\w+|thrust/\S+|cub/\S+|curand\w*|cublas\w*)(?:\.h)?>": "this header",
+    r"#include\s*<(?:cuda/\w+|thrust/\S+|cub/\S+|curand\w*|cublas\w*)(?:\.h)?>": "this header",
     r"\btexture\s*<|\btex[123]D\w*\s*[<(]|\bcudaTextureObject_t\b": "textures",
-    r"\b__cp_async\w*|\b__pipeline_\w+": "asynchronous copies (cp.async)",
+    r"\b__cp_async\w*|\bcuda::(?:pipeline|barrier)\b": "cuda::pipeline, cuda::barrier",
 }
 """What the emulator has not, as a pattern, and its name."""
 

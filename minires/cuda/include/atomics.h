@@ -5,6 +5,7 @@ namespace emulator {
 
 #if defined(EMULATOR_WATCHED)
 void announce_atomic(const void* place, size_t size, bool store, void* where);
+void announce_access(const void* place, size_t size, bool store, void* where);
 void announce_check(const void* place, void* where);
 #define EMULATOR_ATOMIC EMULATOR_OWN
 #define EMULATOR_ANNOUNCE(place) \

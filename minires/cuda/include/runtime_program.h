@@ -54,7 +54,10 @@ static void leave(int status) {
     _exit(status);
 }
 
-static void end_of_host(int number, siginfo_t*, void* context) {
+}  // namespace emulator::runtime
+
+static void emulator::watch::host_ends(int number, void* context) {
+    using namespace emulator::runtime;
 #if defined(__x86_64__)
     void* where = (void*)((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
 #else
@@ -67,6 +70,8 @@ static void end_of_host(int number, siginfo_t*, void* context) {
     else note("crash", where, nullptr, "the host part ends with %s", strsignal(number));
     leave(128 + number);
 }
+
+namespace emulator::runtime {
 
 static void begin(const char* folder) {
     FILE* file = fopen((std::string(folder) + "/setup").c_str(), "rb");
@@ -89,7 +94,8 @@ static void begin(const char* folder) {
     catch_signals();
     for (int number : {SIGABRT, SIGTERM}) {
         struct sigaction action{};
-        action.sa_sigaction = end_of_host, action.sa_flags = SA_SIGINFO;
+        action.sa_sigaction = [](int number, siginfo_t*, void* context) { host_ends(number, context); };
+        action.sa_flags = SA_SIGINFO;
         sigaction(number, &action, nullptr);
     }
     state->is_program = true;

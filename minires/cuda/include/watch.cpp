@@ -60,6 +60,7 @@ constexpr uint64_t FAR_APART = 1ull << 32, SOMEWHERE = 0x2000'0000'0000, DEVICE_
 
 // What a program's host part does with an address; in runtime_memory.h.
 static void host_access(uintptr_t address, size_t size, bool store, void* where);
+static void host_ends(int signal, void* context);  // in runtime_program.h
 
 static uint32_t roll(uint32_t sides) {
     uint64_t& x = state->random;
@@ -323,6 +324,7 @@ static void finish(int number, siginfo_t*, void* context) {
     }
     if (!core || !core->current) {
         if (number == SIGALRM) return;
+        if (state->is_program) host_ends(number, context);
         signal(number, SIG_DFL);
         raise(number);
         return;
@@ -348,6 +350,9 @@ EMULATOR_OWN void announce_atomic(const void* place, size_t size, bool store, vo
         watch::stop(where);
     }
     watch::access(place, uint32_t(size), store, true, where);
+}
+EMULATOR_OWN void announce_access(const void* place, size_t size, bool store, void* where) {
+    watch::access(place, uint32_t(size), store, false, where);
 }
 EMULATOR_OWN void announce_check(const void* place, void*) {
     Core* core = this_core();

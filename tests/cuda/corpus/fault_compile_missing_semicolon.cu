@@ -2,6 +2,6 @@
 //| y=empty(32)
 //| fault compile: expected
 __global__ void k(float* y) {
-    int i = threadIdx.x // here
-    y[i] = 1;
+    int i = threadIdx.x
+    y[i] = 1; // here
 }

@@ -1,4 +1,4 @@
-"""minires cuda: run a kernel of a .cu file on the CPU, look at all it does, tell what is wrong."""
+"""minires cuda: run a .cu file on the CPU, a program or a kernel, and tell what is wrong."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from minires.cuda import checking
 from minires.cuda.checking.given import arguments, expected
 from minires.cuda.parameter import LaunchError
 from minires.cuda.signature import kernels, parse, read_source
+from minires.cuda.textbook import is_program
 
 
 def cuda(
@@ -19,14 +20,17 @@ def cuda(
     shared: int,
     seconds: float,
     html: str | None,
+    words: list[str],
 ) -> int:
-    """minires cuda: check a kernel; the exit status is 1 if it has a fault."""
+    """minires cuda: check a kernel, or a whole program; the exit status is 1 if it has a fault."""
     if file.endswith(".py"):
         given = arguments(None, arg)
         wanted = expected(expect, given)
         report = checking.check(Path(file), kernel, grid, block, given, wanted, seconds, shared)
         return _show(report, html)
     source = read_source(Path(file))
+    if kernel is None and is_program(source):
+        return _show(checking.check(Path(file), args=words, seconds=seconds), html)
     names = kernels(source)
     if kernel is None and len(names) != 1:
         raise LaunchError(
@@ -56,13 +60,17 @@ def add(commands) -> None:
     """The command's options."""
     p = commands.add_parser(
         "cuda",
-        help="run your own CUDA kernel on this CPU and find what is wrong with it",
-        description="Run a kernel of a .cu file on the CPU. Every access of memory is looked at: "
-        "out of bounds, races, missing barriers, unwritten memory. docs/cuda.md shows examples.",
+        help="run your own CUDA program or kernel on this CPU and find what is wrong with it",
+        description="Run a .cu file on the CPU: the whole program if it has a main, or one kernel. "
+        "Every access of memory is looked at: out of bounds, races, missing barriers, unwritten "
+        "memory. docs/cuda.md shows examples.",
     )
     p.set_defaults(command=cuda)
     p.add_argument("file", metavar="FILE.cu", help="or FILE.py, with functions of Numba-CUDA")
-    p.add_argument("--kernel", metavar="K", help="its name, if the file has several")
+    p.add_argument(
+        "words", nargs="*", metavar="WORD", help="behind --: the command line of a whole program"
+    )
+    p.add_argument("--kernel", metavar="K", help="one kernel; its name, if the file has several")
     p.add_argument("--grid", type=shape, default=(1,), metavar="X[,Y[,Z]]", help="blocks")
     p.add_argument(
         "--block", type=shape, default=(32,), metavar="X[,Y[,Z]]", help="threads of a block"

@@ -204,7 +204,7 @@ IGNORED = ("*", "const", "__restrict__", "__restrict", "restrict", "volatile", O
 
 
 def _parameter(text: str, given: dict[str, str], kernel: str) -> Parameter:
-    words = re.sub(r"(\w+)\s*\[\s*\w*\s*\]", r"* \1", text).replace("*", " * ").split()
+    words = re.sub(r"(\w+)\s*(?:\[\s*\w*\s*\])+", r"* \1", text).replace("*", " * ").split()
     name, is_array, is_optional = words[-1], "*" in words, OPTIONAL in words
     kept = [w for w in words[:-1] if w not in IGNORED]
     kind = given.get(" ".join(kept), " ".join(kept))

@@ -1,7 +1,7 @@
 """CUDA C++ as textbooks write it -> C++ that a CPU's compiler takes with `include/emulator.h`.
 
 Almost everything is done there, by macros and functions. What macros cannot do is done here, by
-rewriting text; line numbers stay as they are.
+rewriting text, <<<...>>> among it; line numbers stay as they are.
 
 >>> translate("extern __shared__ float s[];")
 'extern __thread float s[] __asm__("minires_dynamic_shared");'
@@ -20,13 +20,12 @@ _DYNAMIC = re.compile(
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])+'", re.S)
 _REFUSED = {
     r"\basm\b": "inline PTX (asm)",
-    r"<<<": "a launch inside the file (<<<...>>>); give kernel, grid and block instead",
     r"\b__activemask\s*\(": "__activemask()",
     r"\bcoalesced_threads\s*\(": "coalesced_threads()",
     r"\bthis_grid\s*\(": "this_grid(): barriers of the whole grid",
-    r"#include\s*<(?:mma|cuda/\w+|thrust/\S+|cub/\S+|curand\w*|cublas\w*)(?:\.h)?>": "this header",
+    r"#include\s*<(?:cuda/\w+|thrust/\S+|cub/\S+|curand\w*|cublas\w*)(?:\.h)?>": "this header",
     r"\btexture\s*<|\btex[123]D\w*\s*[<(]|\bcudaTextureObject_t\b": "textures",
-    r"\b__cp_async\w*|\b__pipeline_\w+": "asynchronous copies (cp.async)",
+    r"\b__cp_async\w*|\bcuda::(?:pipeline|barrier)\b": "cuda::pipeline, cuda::barrier",
 }
 """What the emulator has not, as a pattern, and its name."""
 
@@ -40,9 +39,12 @@ class NotThere(ValueError):
 
 
 def translate(source: str) -> str:
-    """The source with its `extern __shared__` arrays laid over the block's dynamic memory."""
+    """The source with `extern __shared__` arrays laid over dynamic memory, launches as calls."""
+    if "<<<" in source:
+        source = _with_calls(source)
     if "__shared__" not in source:
         return source
+    source = re.sub(r"\bstatic(\s+)__shared__", r"\1__shared__", source)
 
     def rewritten(match: re.Match) -> str:
         lines = "\n" * match[0].count("\n")
@@ -50,6 +52,73 @@ def translate(source: str) -> str:
         return f'extern __thread {array}[] __asm__("minires_dynamic_shared");{lines}'
 
     return _DYNAMIC.sub(rewritten, source)
+
+
+def _with_calls(source: str) -> str:
+    """The source with each ``k<<<g, b>>>(x)`` as a call of a launcher (`include/runtime.h`)."""
+    plain = without_comments(source)
+    pieces, done = [], 0
+    for match in re.finditer("<<<", plain):
+        name = _name_before(plain, match.start())
+        end = _closing(plain, match.end())
+        if name is None or end is None or match.start() < done:
+            continue
+        begin, stop = name
+        kernel = source[begin:stop]
+        word = " ".join(kernel.split())
+        pieces.append(
+            f'{source[done:begin]}emulator::runtime::launcher("{word}", '
+            f"emulator::runtime::configure({source[match.end() : end]}), "
+            f"[&](auto... minires_a) EMULATOR_OWN {{ {kernel}(minires_a...); }})"
+        )
+        done = end + 3
+    return "".join(pieces) + source[done:]
+
+
+def _name_before(plain: str, place: int) -> tuple[int, int] | None:
+    """Where the kernel's name begins and ends that stands before a place."""
+    stop = len(plain[:place].rstrip())
+    begin = stop
+    if plain[:stop].endswith(">"):
+        depth = 0
+        while begin > 0:
+            begin -= 1
+            depth += {">": 1, "<": -1}.get(plain[begin], 0)
+            if not depth:
+                break
+    head = re.search(r"[A-Za-z_][\w:]*\s*$", plain[:begin])
+    return (head.start(), stop) if head else None
+
+
+def _closing(plain: str, place: int) -> int | None:
+    """Where the ``>>>`` stands that ends a launch's configuration."""
+    depth = 0
+    for i in range(place, len(plain)):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(plain[i], 0)
+        if not depth and plain.startswith(">>>", i):
+            return i
+    return None
+
+
+def device_variables(source: str) -> dict[str, str]:
+    """The __device__, __constant__ and __managed__ variables: their names, and which of these."""
+    plain = re.sub(
+        r"(__align__|alignas|__attribute__)\s*\(+[^()]*\)+", " ", without_comments(source)
+    )
+    found = {}
+    for match in re.finditer(r"\b__(?:device|constant|managed)__\b([^;{}()=]*)([;={(])", plain):
+        if match[2] == "(":
+            continue  # a function
+        kind = "managed" if "__managed__" in match[0] else "device"
+        for part in re.sub(r"<[^<>]*>", "", match[1]).split(","):
+            words = re.findall(r"\w+", re.sub(r"\[[^\]]*\]", "", part))
+            found.update({words[-1]: kind} if words else {})
+    return found
+
+
+def is_program(source: str) -> bool:
+    """Whether it has a function main."""
+    return re.search(r"\bmain\s*\([^;{}]*\)\s*\{", without_comments(source)) is not None
 
 
 def is_textbook(source: str) -> bool:

@@ -25,6 +25,7 @@ from minires.arguments import real
 from minires.cuda import host, textbook
 from minires.cuda.checking import build
 from minires.cuda.checking.compare import compare, differ
+from minires.cuda.checking.counts import requests
 from minires.cuda.checking.job import (
     ARRAY,
     DYNAMIC,
@@ -36,6 +37,7 @@ from minires.cuda.checking.job import (
     Run,
 )
 from minires.cuda.checking.numba_front import check_numba
+from minires.cuda.checking.program import check_program
 from minires.cuda.checking.report import KINDS, Fault, Report, Requests
 from minires.cuda.checking.sentences import Teller
 from minires.cuda.parameter import LaunchError
@@ -65,12 +67,14 @@ def check(
     kernel: str | None = None,
     grid: Any = 1,
     block: Any = 1,
-    args: dict[str, Any] | None = None,
+    args: Any = None,
     expect: dict[str, Any] | None = None,
     seconds: float = 10,
     shared: int = 0,
 ) -> Report:
-    """Run a kernel, look at all it does, and tell what is wrong.
+    """Run a kernel, or a whole program, look at all it does, and tell what is wrong.
+
+    A .cu file with a function main is run as a program, unless `kernel` names one of its kernels.
 
     Parameters
     ----------
@@ -80,9 +84,10 @@ def check(
     kernel : str, optional
         Its name, a template's with arguments: ``"scale<float>"``. Not needed if the file has one.
     grid, block : int or tuple of up to 3 ints
-    args : dict
+    args : dict, or list of str
         By the names of the kernel's parameters: arrays, `Empty` ones, and numbers. Arrays are
-        copied, never changed. __constant__ and __device__ variables may be given here, too.
+        copied, never changed. __constant__ and __device__ variables may be given here, too. For a
+        whole program a list: its words on the command line.
     expect : dict, optional
         What arrays must hold afterwards, by name.
     seconds : float
@@ -113,21 +118,18 @@ def check(
     is_source = "\n" in text or "__global__" in text
     path = Path("kernel.cu" if is_source else path_or_source)
     source = text if is_source else read_source(path)
-    report = Report(path.name, kernel or "?", source)
+    whole = kernel is None and textbook.is_program(source)
+    report = Report(path.name, "" if whole else kernel or "?", source)
     if why := host.problem():
         raise RuntimeError(f"the emulator does not work here: {why}")
     try:
-        _check(
-            report,
-            path,
-            kernel,
-            _shape(grid),
-            _shape(block),
-            args or {},
-            expect or {},
-            seconds,
-            shared,
-        )
+        if whole:
+            check_program(report, path, [str(word) for word in args or []], seconds)
+        else:
+            given, wanted = dict(args or {}), expect or {}
+            _check(
+                report, path, kernel, _shape(grid), _shape(block), given, wanted, seconds, shared
+            )
     except textbook.NotThere as missing:
         what = str(missing).partition(": ")[2]
         report.faults.append(Fault("compile", missing.line, what, checker="compiler"))
@@ -285,19 +287,4 @@ def _tell(report, job, outcomes, library, expect, seconds) -> None:
                 racing = True
         elif run.tally and not outcome.stopped:
             report.blocks, report.barriers = outcome.blocks, outcome.barriers
-            report.requests = _requests(job, outcome, lines)
-
-
-def _requests(job: Job, outcome: Outcome, lines: dict[int, int]) -> list[Requests]:
-    """The counts, line by line; a line may have several places in the code."""
-    sums: dict[tuple, np.ndarray] = {}
-    for row in outcome.rows:
-        memory = job.memory[row["region"]]
-        key = lines.get(row["where"]), memory.name, bool(row["store"]), bool(row["shared"])
-        numbers = np.array([row[name] for name in ("requests", "lanes", "moved", "least")])
-        sums[key] = sums.get(key, 0) + numbers
-    by_line = sorted(sums.items(), key=lambda item: item[0][0] or 0)
-    return [
-        Requests(line, array, store, shared, int(n), float(lanes / n), int(moved), int(least))
-        for (line, array, store, shared), (n, lanes, moved, least) in by_line
-    ]
+            report.requests = requests(job.memory, outcome.rows, lines)

@@ -7,8 +7,11 @@ import numpy as np
 
 from minires.cuda.checking.report import Fault
 
-ARRAY, SHARED_ARRAY, DYNAMIC, OBJECT = range(4)
-"""Where memory lies: given to the kernel; shared, static or dynamic; __device__ or __constant__."""
+ARRAY, SHARED_ARRAY, DYNAMIC, OBJECT, MANAGED, PINNED, HOST_OBJECT = range(7)
+"""Where memory lies: given to the kernel; shared, static or dynamic; __device__ or __constant__.
+
+Whole programs also have memory that host and device reach, and variables of the host.
+"""
 
 
 ROOM = 4096
@@ -20,7 +23,8 @@ class Memory:
     """Memory that a kernel can reach.
 
     `size` and `itemsize` (None if not known) are bytes. `place` is an array's number, or where the
-    library has it. `is_empty`: nobody has written it before the launch.
+    library has it. `is_empty`: nobody has written it before the launch. `freed` is the place in the
+    code where a program has freed it.
     """
 
     name: str
@@ -29,6 +33,7 @@ class Memory:
     space: int
     place: int
     is_empty: bool
+    freed: int = 0
 
     def element(self, offset: int, size: int) -> str:
         """``x[12]``, the element at an offset."""
@@ -36,7 +41,8 @@ class Memory:
 
     def extent(self, size: int) -> str:
         """How long it is, in words."""
-        where = {0: "", OBJECT: " in global memory"}.get(self.space, " in shared memory")
+        shared = self.space in (SHARED_ARRAY, DYNAMIC)
+        where = " in shared memory" if shared else " in global memory" * (self.space == OBJECT)
         return f"{self.name} has {self.size // (self.itemsize or size or 1)} elements{where}"
 
 

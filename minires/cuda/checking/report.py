@@ -56,6 +56,8 @@ KINDS = (
     ),
     *("barrier", "warp", "misaligned", "overflow", "endless loop", "launch", "order", "division"),
     *("assertion", "compile", "crash"),
+    *("use after free", "double free", "host pointer", "device pointer", "copy", "memory"),
+    *("no synchronisation", "leak", "unchecked error"),
 )
 """The kinds of faults."""
 
@@ -96,7 +98,9 @@ class Report:
     remarks : list of str
         What was not looked at, and why.
     printed : str
-        What the kernel printed.
+        What the kernel printed; of a whole program, all that it printed.
+    status : int or None
+        The exit status of a whole program.
     """
 
     file: str
@@ -109,6 +113,12 @@ class Report:
     barriers: int = 0
     remarks: list[str] = field(default_factory=list)
     printed: str = ""
+    status: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """What was checked, in words."""
+        return f"kernel {self.kernel} of {self.file}" if self.kernel else f"program {self.file}"
 
     @property
     def ok(self) -> bool:
@@ -117,7 +127,7 @@ class Report:
 
     def __str__(self) -> str:
         """The report as text."""
-        head = f"kernel {self.kernel} of {self.file}: "
+        head = f"{self.subject}: "
         if self.ok:
             out = [head + "no fault found"]
         else:
@@ -132,7 +142,11 @@ class Report:
             out += ["", *self._table()]
         out += [f"  ({remark})" for remark in self.remarks]
         if self.printed:
-            out += ["", "printed by the kernel:", self.printed.rstrip("\n")]
+            out += [
+                "",
+                f"printed by the {'kernel' if self.kernel else 'program'}:",
+                self.printed.rstrip("\n"),
+            ]
         return "\n".join(out)
 
     __repr__ = __str__
@@ -155,7 +169,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """The report for a notebook: the faults, and the source with their lines marked."""
-        head = f"<b>{escape(self.kernel)}</b> of {escape(self.file)}: "
+        head = f"<b>{escape(self.subject)}</b>: "
         head += "no fault found" if self.ok else f"{len(self.faults)} faults"
         faults = "".join(f"<li><i>{escape(f.kind)}</i>, {escape(str(f))}</li>" for f in self.faults)
         marked = {f.line for f in self.faults}

@@ -7,7 +7,7 @@ from minires.cuda.checking.job import ARRAY, OBJECT, Memory, Outcome
 from minires.cuda.checking.report import Fault
 
 OUT_OF_BOUNDS, UNINITIALISED, RACE, MISALIGNED, OVERFLOWN = range(1, 6)
-INDEX, BARRIER_PLACES, TIME, DIVISION, CRASH = range(6, 11)
+INDEX, BARRIER_PLACES, TIME, DIVISION, CRASH, FREED, HOST_POINTER = range(6, 13)
 """The kinds of events, as `include/watch.h` numbers them."""
 
 
@@ -51,6 +51,8 @@ class Teller:
                 return Fault("out of bounds", line, f"{who} {what}", **common)
             what = f"{does} {array.element(offset, size)}, but {array.extent(size)}"
             return Fault("out of bounds", line, f"{who} {what}", **common)
+        if kind in (FREED, HOST_POINTER):
+            return self._not_there(event, array, who, line, common)
         if kind == UNINITIALISED and array is not None:
             what = f"reads {array.element(offset, size)}, which nobody has written"
             return Fault("uninitialised", line, f"{who} {what}", **common)
@@ -87,6 +89,23 @@ class Teller:
         if kind == DIVISION:
             return Fault("division", line, f"{who} divides an integer by zero", **common)
         return Fault("crash", line, f"{who} ends the process", **common)
+
+    def _not_there(self, event, array, who, line, common) -> Fault:
+        """An access of freed memory, or of the host's."""
+        does = "writes" if event["one"]["store"] else "reads"
+        if event["kind"] == FREED:
+            freed = self.lines.get(array.freed)
+            what = f"{who} {does} {array.element(event['offset'], event['size'])}, which is freed"
+            what += f" (line {freed})" if freed else ""
+            return Fault("use after free", line, what, **common, other_line=freed)
+        if array is not None:
+            what = f"{who} {does} {array.name}, a variable of the host"
+        else:
+            what = (
+                f"{who} {does} through a pointer of the host ({event['offset']:#x}): a kernel "
+                f"reaches what cudaMalloc has made"
+            )
+        return Fault("host pointer", line, what, **common)
 
     def _race(self, event, array, line, other_line, common) -> Fault:
         one, other = event["one"], event["other"]

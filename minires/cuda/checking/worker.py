@@ -15,48 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from minires.cuda.checking.job import ARRAY, OBJECT, ROOM, Job, Outcome, Run
+from minires.cuda.checking.records import Event, Region, Row, Setup, plain
 
 FAR_APART, SOMEWHERE = 1 << 36, 0x2000_0000_0000
 """Arrays lie this far from each other: a wrong index does not reach the next one."""
-
-
-class _Part(ctypes.Structure):
-    _fields_ = [("block", ctypes.c_uint32), ("thread", ctypes.c_uint32)]
-    _fields_ += [
-        ("where", ctypes.c_uint64),
-        ("store", ctypes.c_uint32),
-        ("atomic", ctypes.c_uint32),
-    ]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in ("kind", "region", "size", "times")]
-    _fields_ += [("offset", ctypes.c_int64), ("values", ctypes.c_int64 * 2)]
-    _fields_ += [("one", _Part), ("other", _Part), ("text", ctypes.c_char * 64)]
-
-
-class _Row(ctypes.Structure):
-    _fields_ = [("where", ctypes.c_uint64)]
-    _fields_ += [(name, ctypes.c_uint32) for name in ("region", "store", "shared", "size")]
-    _fields_ += [(name, ctypes.c_uint64) for name in ("requests", "lanes", "moved", "least")]
-
-
-class _Region(ctypes.Structure):
-    _fields_ = [("first", ctypes.c_uint64), ("size", ctypes.c_uint64)]
-    _fields_ += [("space", ctypes.c_uint32), ("is_empty", ctypes.c_uint32)]
-
-
-class _Setup(ctypes.Structure):
-    _fields_ = [("regions", ctypes.POINTER(_Region)), ("count", ctypes.c_uint64)]
-    _fields_ += [("seed", ctypes.c_uint64)]
-    _fields_ += [(n, ctypes.c_uint32) for n in ("preempt", "shadow", "tally", "patience")]
-
-
-def _plain(value):
-    """A ctypes structure as a dict."""
-    if isinstance(value, ctypes.Structure):
-        return {name: _plain(getattr(value, name)) for name, *_ in value._fields_}
-    return list(value) if isinstance(value, ctypes.Array) else value
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -104,11 +66,11 @@ def execute(job: Job, run: Run) -> Outcome:
     library = ctypes.CDLL(job.library)
     arrays = [_placed(array, i) for i, array in enumerate(job.arrays)]
     address = [array.__array_interface__["data"][0] for array in arrays]
-    regions = (_Region * len(job.memory))()
+    regions = (Region * len(job.memory))()
     for i, m in enumerate(job.memory):
         first = address[m.place] if m.space == ARRAY else m.place
-        regions[i] = _Region(first, m.size, m.space, m.is_empty)
-    setup = _Setup(
+        regions[i] = Region(first, m.size, m.space, m.is_empty)
+    setup = Setup(
         regions, len(job.memory), run.seed, run.preempt, run.shadow, run.tally, job.seconds
     )
     library.minires_watch_setup(ctypes.byref(setup), *map(ctypes.c_uint64, _data(job)))
@@ -145,14 +107,14 @@ def execute(job: Job, run: Run) -> Outcome:
     outcome = Outcome(
         stopped=message.value.decode(), where=where or 0, arrays=[a.copy() for a in arrays]
     )
-    events, rows = ctypes.POINTER(_Event)(), ctypes.POINTER(_Row)()
+    events, rows = ctypes.POINTER(Event)(), ctypes.POINTER(Row)()
     blocks, barriers = ctypes.c_uint64(), ctypes.c_uint64()
     count = library.minires_watch_events(ctypes.byref(events))
-    outcome.events = [_plain(events[i]) for i in range(count)]
+    outcome.events = [plain(events[i]) for i in range(count)]
     count = library.minires_watch_rows(
         ctypes.byref(rows), ctypes.byref(blocks), ctypes.byref(barriers)
     )
-    outcome.rows = [_plain(rows[i]) for i in range(count)]
+    outcome.rows = [plain(rows[i]) for i in range(count)]
     outcome.blocks, outcome.barriers = blocks.value, barriers.value
     for i, array in enumerate(arrays if run.shadow else ()):
         flags = np.zeros(max(array.nbytes, 1), np.uint8)

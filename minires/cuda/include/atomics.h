@@ -5,12 +5,16 @@ namespace emulator {
 
 #if defined(EMULATOR_WATCHED)
 void announce_atomic(const void* place, size_t size, bool store, void* where);
+void announce_access(const void* place, size_t size, bool store, void* where);
+void announce_check(const void* place, void* where);
 #define EMULATOR_ATOMIC EMULATOR_OWN
 #define EMULATOR_ANNOUNCE(place) \
     emulator::announce_atomic((const void*)(place), sizeof *(place), true, __builtin_return_address(0))
+#define EMULATOR_CHECKS(place) emulator::announce_check((const void*)(place), __builtin_return_address(0))
 #else
 #define EMULATOR_ATOMIC inline
 #define EMULATOR_ANNOUNCE(place)
+#define EMULATOR_CHECKS(place) ((void)0)
 #endif
 
 template <class T> struct Same { using type = T; };
@@ -30,6 +34,7 @@ __forceinline__ T atomically(T* place, F change) {
 
 #define EMULATOR_ATOMICALLY(name, expression)                                                   \
     template <class T> EMULATOR_ATOMIC T atomic##name(T* place, emulator::As<T> value) {        \
+        if (#name[0] == 'M') EMULATOR_CHECKS(place); /* Min, Max */                             \
         EMULATOR_ANNOUNCE(place);                                                               \
         return emulator::atomically(place, [=](T old) -> T { return expression; });             \
     }                                                                                           \
@@ -55,6 +60,7 @@ EMULATOR_ATOMICALLY(Dec, old == 0 || old > value ? value : T(old - 1))
 
 template <class T>
 EMULATOR_ATOMIC T atomicCAS(T* place, emulator::As<T> expected, emulator::As<T> value) {
+    EMULATOR_CHECKS(place);
     EMULATOR_ANNOUNCE(place);
     return emulator::atomically(place, [=](T old) -> T { return old == expected ? value : old; });
 }

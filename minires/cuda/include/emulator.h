@@ -31,7 +31,7 @@
 #define __device__
 #define __host__
 #define __constant__ __attribute__((used)) static  // may be set from outside
-#define __managed__
+#define __managed__ __attribute__((used)) static
 #define __grid_constant__
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
@@ -132,7 +132,7 @@ inline uint16_t narrow_half(float x) {
 #define blockIdx (emulator::this_core()->block)
 #define blockDim (emulator::this_core()->launch->block)
 #define gridDim (emulator::this_core()->launch->grid)
-#define warpSize 32
+constexpr int warpSize = 32;
 
 EMULATOR_OWN inline void __syncthreads() {
     emulator::wait(emulator::AT_BARRIER, 0, emulator::SYNCWARP, __builtin_return_address(0));
@@ -215,6 +215,9 @@ EMULATOR_OWN inline void store4(float* p, float4 value) {
     p[0] = value.x, p[1] = value.y, p[2] = value.z, p[3] = value.w;
 }
 #include "intrinsics.h"
+#if defined(EMULATOR_WATCHED)
+#include "runtime.h"
+#endif
 
 namespace emulator {
 constexpr int first(int threads, int = 0, int = 0) { return threads; }  // of __launch_bounds__

@@ -34,7 +34,7 @@ inline void learn(Knowledge& to, const Knowledge& from) {
 }
 
 struct Threads {  // of the block that runs
-    uint32_t block = 0, epoch = 0;
+    uint32_t block = 0, epoch = 0, first_block = 0;  // blocks before: of a program's earlier launches
     std::vector<uint32_t> clock, known;    // known[32 * thread + lane]: of the same warp
     std::vector<uint64_t> fenced;          // when its last fence was, 0 for never
     std::vector<Knowledge> acquired;
@@ -83,6 +83,7 @@ struct Threads {  // of the block that runs
 
     // Whether thread t of the running block comes after an access for certain.
     bool after(unsigned t, const Stamp& s) const {
+        if (s.block < first_block) return true;
         if (s.block == block) {
             if (s.thread() == t || s.epoch() < epoch) return true;
             if (s.thread() / 32 == t / 32 && known[32 * t + s.thread() % 32] >= s.clock) return true;

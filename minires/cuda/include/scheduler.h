@@ -76,6 +76,7 @@ struct Launch {  // what all cores share
     const Range* ranges;   // the arrays
     unsigned ranges_count;
     Counts* counts;        // of a launch on one core
+    uintptr_t arguments_first = 0, arguments_end = 0;  // where a program's launch has copied them
 };
 
 struct Core {  // one of the processor's cores, at work on one block

@@ -3,6 +3,10 @@
 #include <sys/time.h>
 #include <ucontext.h>
 
+#include <algorithm>
+#include <deque>
+#include <string>
+
 #include "emulator.h"
 #include "knowledge.h"
 #include "tally.h"
@@ -16,27 +20,47 @@ struct Region {
     size_t size;
     Space space;
     bool is_empty;     // nobody has written it yet, as cudaMalloc leaves memory
+    unsigned number;
     unsigned shift = 2;
     Cell* cells = nullptr;
+    // Of a program's allocations: the pointer's name, the size of an element, where it was made and
+    // where freed.
+    std::string name;
+    size_t item = 0;
+    void *made = nullptr, *freed = nullptr;
     bool is_shared() const { return space == SHARED_ARRAY || space == DYNAMIC; }
 };
 
 struct State {
-    std::vector<Region> regions;
+    std::deque<Region> regions;
     std::vector<unsigned> by_address;
     Region* last = nullptr;
+    uint32_t launches = 0, blocks_before = 0;  // of a program: launches, and their blocks before this one
     Setup setup{};
     Threads threads;
     Tally tally;
     std::vector<Event> events;
     uint64_t random = 1, barriers = 0, library = 0, tls = 0, tls_size = 0, data = 0, data_end = 0;
-    bool backward = false;
+    bool backward = false, is_program = false;
     volatile bool expired = false;
     int64_t index_event = -1;
     struct { bool is_there; const void* place; uint32_t size; char old[16]; Event event; } pending{};
 };
 static State* state = new State;
+
+// A plain read that an atomicCAS, atomicMin or atomicMax of the same thread and place follows is no
+// race with other threads' atomics: the atomic operation looks again. `read` keeps each thread's last
+// reads, `checked` the places in the code of those that were looked at again.
+struct Reads { uintptr_t address[8]; uint32_t where[8]; uint32_t next; };
+static std::vector<Reads>* reads = new std::vector<Reads>(MOST_THREADS);
+static std::vector<uint32_t>* checked = new std::vector<uint32_t>;
+static void forget_checked_reads();
 static void* last_where = nullptr;
+constexpr uint64_t FAR_APART = 1ull << 32, SOMEWHERE = 0x2000'0000'0000, DEVICE_END = 0x5000'0000'0000;
+
+// What a program's host part does with an address; in runtime_memory.h.
+static void host_access(uintptr_t address, size_t size, bool store, void* where);
+static void host_ends(int signal, void* context);  // in runtime_program.h
 
 static uint32_t roll(uint32_t sides) {
     uint64_t& x = state->random;
@@ -63,7 +87,8 @@ static Event here(Kind kind, void* where) {
     Event event{};
     Core* core = this_core();
     event.kind = kind, event.region = ~0u, event.times = 1;
-    event.one = {state->threads.block, core->current ? core->current->linear : 0, in_library(where), 0, 0};
+    event.launch = state->launches;
+    event.one = {state->threads.block - state->blocks_before, core->current ? core->current->linear : 0, in_library(where), 0, 0};
     return event;
 }
 
@@ -94,6 +119,16 @@ static Region* find(uintptr_t address) {
     return address - region->first < region->size ? state->last = region : nullptr;
 }
 
+// Memory that kernels may reach from now on.
+static Region& add_region(uintptr_t first, size_t size, Space space, bool is_empty) {
+    unsigned number = unsigned(state->regions.size());
+    state->regions.push_back({first, size, space, is_empty, number});
+    auto before = [](unsigned a, unsigned b) { return state->regions[a].first < state->regions[b].first; };
+    auto& order = state->by_address;
+    order.insert(std::upper_bound(order.begin(), order.end(), number, before), number);
+    return state->regions.back();
+}
+
 static void out_of_bounds(uintptr_t address, uint32_t size, bool store, bool atomic, void* where) {
     Event event = here(OUT_OF_BOUNDS, where);
     event.size = size, event.one.store = store, event.one.atomic = atomic;
@@ -102,12 +137,15 @@ static void out_of_bounds(uintptr_t address, uint32_t size, bool store, bool ato
     bool thread_local_ = address - state->tls < state->tls_size;
     for (unsigned i = 0; address >= 4096 && i < state->regions.size(); i++) {
         Region& r = state->regions[i];
-        if (r.is_shared() != thread_local_) continue;
+        if (r.is_shared() != thread_local_ || r.freed || r.space == HOST_OBJECT) continue;
         uint64_t distance = address < r.first ? r.first - address : address - (r.first + r.size) + 1;
         if (distance < nearest) {
             nearest = distance, event.region = i, event.offset = int64_t(address - r.first);
         }
     }
+    bool of_device = address - SOMEWHERE < DEVICE_END - SOMEWHERE || address - state->data < state->data_end - state->data;
+    if (state->is_program && address >= 4096 && !thread_local_ && !of_device)
+        event.kind = HOST_POINTER, event.offset = int64_t(address), event.region = ~0u;
     report(event);
     stop(where);
 }
@@ -127,7 +165,7 @@ static Cell* cells_of(Region* r, uintptr_t address, uint32_t size) {
 }
 
 static Part part(const Stamp& s, bool store) {
-    return {s.block, s.thread(), s.where(), store, s.atomic()};
+    return {s.block - state->blocks_before, s.thread(), s.where(), store, s.atomic()};
 }
 
 static void look(Region* r, uintptr_t address, uint32_t size, bool store, bool atomic, unsigned thread,
@@ -153,7 +191,7 @@ static void look(Region* r, uintptr_t address, uint32_t size, bool store, bool a
         if (with && !raced) {
             raced = true;
             Event event = here(RACE, where);
-            event.region = unsigned(r - &state->regions[0]), event.size = size;
+            event.region = r->number, event.size = size;
             event.offset = int64_t(address - r->first) + ((c - cell) << r->shift);
             event.one.store = store, event.one.atomic = atomic;
             event.other = part(*with, with_store);
@@ -176,7 +214,7 @@ static void look(Region* r, uintptr_t address, uint32_t size, bool store, bool a
     }
     if (unread) {
         Event event = here(UNINITIALISED, where);
-        event.region = unsigned(r - &state->regions[0]), event.size = size;
+        event.region = r->number, event.size = size;
         event.offset = int64_t(address - r->first);
         report(event);
     }
@@ -185,13 +223,17 @@ static void look(Region* r, uintptr_t address, uint32_t size, bool store, bool a
 // Whether an address is the emulator's: threadIdx and blockDim lie there.
 static bool is_own(Core* core, uintptr_t address) {
     return address == uintptr_t(&this_core()) || address - uintptr_t(core) < sizeof *core || address - uintptr_t(core->launch) < sizeof *core->launch ||
+           address - core->launch->arguments_first < core->launch->arguments_end - core->launch->arguments_first ||
            address - uintptr_t(core->threads.data()) < core->threads.size() * sizeof(Thread);
 }
 
 static void access(const void* p, uint32_t size, bool store, bool atomic, void* where) {
     Core* core = this_core();
-    if (!core || !core->current) return;
     uintptr_t address = uintptr_t(p);
+    if (!core || !core->current) {
+        if (state && state->is_program) host_access(address, size, store, where);
+        return;
+    }
     if (address - uintptr_t(core->current->stack) < STACK || is_own(core, address)) return;
     wrap_up();
     last_where = where;
@@ -208,12 +250,23 @@ static void access(const void* p, uint32_t size, bool store, bool atomic, void* 
             return;  // a constant of the code
         out_of_bounds(address, size, store, atomic, where);
     }
-    unsigned thread = core->current->linear, index = unsigned(region - &state->regions[0]);
+    if (region->freed || region->space == HOST_OBJECT) {
+        Event event = here(region->freed ? FREED : HOST_POINTER, where);
+        event.region = region->number, event.size = size, event.one.store = store;
+        event.offset = int64_t(address - region->first);
+        report(event);
+        stop(where);
+    }
+    unsigned thread = core->current->linear, index = region->number;
     if (state->index_event >= 0) {  // -fsanitize=bounds knows no name; the access does
         state->events[state->index_event].region = index;
         state->index_event = -1;
     }
     if (atomic) state->threads.atomic(thread, address);
+    else if (!store) {
+        Reads& r = (*reads)[thread];
+        r.address[r.next & 7] = address, r.where[r.next++ & 7] = uint32_t(in_library(where));
+    }
     if (state->setup.shadow) look(region, address, size, store, atomic, thread, where);
     if (state->setup.tally && !state->tally.is_full() && !atomic)
         state->tally.access(thread, uint32_t(in_library(where)), index, address - region->first, size, store,
@@ -223,7 +276,7 @@ static void access(const void* p, uint32_t size, bool store, bool atomic, void* 
 void begin_block(Core* core) {
     uint3 b = core->block;
     dim3 grid = core->launch->grid;
-    state->threads.begin(b.x + grid.x * (b.y + grid.y * b.z), core->count);
+    state->threads.begin(state->blocks_before + b.x + grid.x * (b.y + grid.y * b.z), core->count);
     if (state->setup.seed) state->backward = roll(2);
 }
 
@@ -235,7 +288,7 @@ void barrier(Core* core) {
         if (other->where == first->where) continue;
         Event event = here(BARRIER_PLACES, other->where);
         event.one.thread = i;
-        event.other = {state->threads.block, 0, in_library(first->where), 0, 0};
+        event.other = {event.one.block, 0, in_library(first->where), 0, 0};
         report(event);
         break;
     }
@@ -271,6 +324,7 @@ static void finish(int number, siginfo_t*, void* context) {
     }
     if (!core || !core->current) {
         if (number == SIGALRM) return;
+        if (state->is_program) host_ends(number, context);
         signal(number, SIG_DFL);
         raise(number);
         return;
@@ -297,7 +351,33 @@ EMULATOR_OWN void announce_atomic(const void* place, size_t size, bool store, vo
     }
     watch::access(place, uint32_t(size), store, true, where);
 }
+EMULATOR_OWN void announce_access(const void* place, size_t size, bool store, void* where) {
+    watch::access(place, uint32_t(size), store, false, where);
+}
+EMULATOR_OWN void announce_check(const void* place, void*) {
+    Core* core = this_core();
+    if (!core || !core->current) return;
+    watch::Reads& r = (*watch::reads)[core->current->linear];
+    for (int i = 0; i < 8; i++) {
+        auto& all = *watch::checked;
+        bool known = std::find(all.begin(), all.end(), r.where[i]) != all.end();
+        if (r.address[i] == uintptr_t(place) && !known) all.push_back(r.where[i]);
+    }
+}
 }  // namespace emulator
+
+namespace emulator::watch {
+static void forget_checked_reads() {
+    auto harmless = [](const Part& read, const Part& other) {
+        bool is_checked = std::find(checked->begin(), checked->end(), read.where) != checked->end();
+        return is_checked && !read.store && other.atomic;
+    };
+    auto& events = state->events;
+    events.erase(std::remove_if(events.begin(), events.end(), [&](const Event& e) {
+        return e.kind == RACE && (harmless(e.one, e.other) || harmless(e.other, e.one));
+    }), events.end());
+}
+}  // namespace emulator::watch
 
 void __threadfence() {
     emulator::Core* core = emulator::this_core();
@@ -305,3 +385,6 @@ void __threadfence() {
 }
 
 #include "watch_hooks.h"
+#include "runtime_memory.h"
+#include "runtime_launch.h"
+#include "runtime_program.h"

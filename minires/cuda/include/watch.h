@@ -15,9 +15,14 @@ namespace watch {
 
 enum Kind : uint32_t {
     OUT_OF_BOUNDS = 1, UNINITIALISED, RACE, MISALIGNED, OVERFLOWN, INDEX, BARRIER_PLACES, TIME,
-    DIVISION, CRASH
+    DIVISION, CRASH, FREED, HOST_POINTER
 };
-enum Space : uint32_t { ARRAY, SHARED_ARRAY, DYNAMIC, OBJECT };  // OBJECT: __device__, __constant__
+enum Space : uint32_t {
+    ARRAY, SHARED_ARRAY, DYNAMIC,
+    OBJECT,        // __device__, __constant__
+    BOTH, PINNED,  // of host and device: cudaMallocManaged, cudaMallocHost
+    HOST_OBJECT    // a variable of the program's host part
+};
 
 struct Part { uint32_t block, thread; uint64_t where; uint32_t store, atomic; };
 struct Event {
@@ -26,6 +31,7 @@ struct Event {
     int64_t values[2];       // of an overflow; the index of INDEX
     Part one, other;         // `other` of a race and of barriers: whom it collides with
     char text[64];           // a type, an operator
+    uint32_t launch;         // its number in a program
 };
 
 struct RegionGiven { uint64_t first, size; uint32_t space, is_empty; };

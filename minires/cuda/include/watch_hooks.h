@@ -56,7 +56,7 @@ HOOK void __ubsan_handle_type_mismatch_v1(Mismatch* what, uintptr_t address) {
     Event event = here(MISALIGNED, HERE);
     event.size = 1u << what->log_alignment;
     if (Region* region = find(address)) {
-        event.region = uint32_t(region - &state->regions[0]);
+        event.region = region->number;
         event.offset = int64_t(address - region->first);
     }
     snprintf(event.text, sizeof event.text, "%s", what->type->name);
@@ -88,16 +88,26 @@ HOOK void __ubsan_handle_out_of_bounds(Bounds* what, int64_t index) {
     if (report(event)) state->index_event = int64_t(state->events.size()) - 1;
 }
 
+static void catch_signals() {
+    struct sigaction action{};
+    action.sa_sigaction = finish, action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    for (int number : {SIGALRM, SIGSEGV, SIGFPE, SIGBUS}) sigaction(number, &action, nullptr);
+}
+
+static void find_library() {
+    emulator::this_core() = nullptr;  // make sure that this thread has its part of the thread-local memory
+    emulator::OwnLibrary own{};
+    dl_iterate_phdr(emulator::find_own, &own);
+    state->library = own.first, state->tls = uintptr_t(own.thread_memory), state->tls_size = own.thread_size;
+}
+
 // What Python calls, around a launch.
 EXPORT void minires_watch_setup(const Setup* setup, uint64_t data, uint64_t data_end) {
     delete state;
     state = new State;
     state->setup = *setup;
     state->random = setup->seed * 0x9e3779b97f4a7c15 + 88172645463325252ull;
-    emulator::this_core() = nullptr;  // make sure that this thread has its part of the thread-local memory
-    emulator::OwnLibrary own{};
-    dl_iterate_phdr(emulator::find_own, &own);
-    state->library = own.first, state->tls = uintptr_t(own.thread_memory), state->tls_size = own.thread_size;
+    find_library();
     state->data = state->library + data, state->data_end = state->library + data_end;
     for (uint64_t i = 0; i < setup->count; i++) {
         RegionGiven given = setup->regions[i];
@@ -105,20 +115,16 @@ EXPORT void minires_watch_setup(const Setup* setup, uint64_t data, uint64_t data
         if (given.space == SHARED_ARRAY) first += state->tls;
         if (given.space == DYNAMIC) first = uint64_t(minires_dynamic_shared);
         if (given.space == OBJECT) first += state->library;
-        state->regions.push_back({first, given.size, Space(given.space), given.is_empty != 0});
-        state->by_address.push_back(unsigned(i));
+        add_region(first, given.size, Space(given.space), given.is_empty != 0);
     }
-    std::sort(state->by_address.begin(), state->by_address.end(),
-              [](unsigned a, unsigned b) { return state->regions[a].first < state->regions[b].first; });
-    struct sigaction action{};
-    action.sa_sigaction = finish, action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    for (int number : {SIGALRM, SIGSEGV, SIGFPE, SIGBUS}) sigaction(number, &action, nullptr);
+    catch_signals();
     itimerval limit{{0, 0}, {time_t(setup->patience), 0}};
     setitimer(ITIMER_REAL, &limit, nullptr);
 }
 EXPORT uint64_t minires_watch_events(const Event** events) {
     itimerval never{};
     setitimer(ITIMER_REAL, &never, nullptr);
+    forget_checked_reads();
     *events = state->events.data();
     return state->events.size();
 }

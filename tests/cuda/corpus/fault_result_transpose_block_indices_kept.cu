@@ -1,0 +1,11 @@
+//| grid=(2, 2), block=(16, 16)
+//| x=random(32, 32), y=empty(32, 32), n=32
+//| expect y=x.T
+//| fault wrong result: elements of y
+__global__ void k(const float* x, float* y, int n) {
+    __shared__ float tile[16][17];
+    int i = blockIdx.x * 16 + threadIdx.x, j = blockIdx.y * 16 + threadIdx.y;
+    tile[threadIdx.y][threadIdx.x] = x[j * n + i];
+    __syncthreads();
+    y[j * n + i] = tile[threadIdx.x][threadIdx.y];
+}

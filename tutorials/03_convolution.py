@@ -225,6 +225,9 @@ plots.images(
 )
 
 # %% [markdown]
+# You can point at pixels yourself on the [convolution page](pages/convolution.html): it shows for each pixel which dy and which weights make
+# its dx, for several strides, paddings and kernels.
+#
 # **Exercise 3.3** (●●○, 15 minutes). Write dx for stride 1 and no padding, with `convolve` and a flipped filter.
 #
 # <details><summary>Hint</summary>

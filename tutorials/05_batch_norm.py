@@ -117,6 +117,8 @@ plots.Picture(
 # all x are stretched around their mean, (almost) nothing changes: so $\sum_i dx_i\,\hat x_i \approx 0$. The mean term is what makes the
 # first sum zero; the variance term the second one. This is the fastest test of a batch norm's backward that there is.
 #
+# On the [batch norm page](pages/batch_norm.html) you can move one number and watch the three terms.
+#
 # **Exercise 5.2** (●●●, 20 minutes). Write the backward: return dx, dgamma, dbeta. Start from dy, x and gamma.
 #
 # <details><summary>Hint</summary>
@@ -338,3 +340,5 @@ check("5.5", unseen)
 # - $\sum dx = 0$ and $\sum dx\,\hat x \approx 0$ are a test of one line.
 # - Training uses the batch, evaluation uses the running statistics. `model.eval()` is the switch.
 # - A network can train with a wrong backward. The loss curve is no proof.
+#
+# Next: [6. Training](06_training.ipynb).

@@ -368,3 +368,5 @@ check("6.5", moved)
 # - A network must be able to learn ten images by heart. Try that first.
 # - Loss near ln(classes) means guessing. Look at training and test errors side by side.
 # - A forgotten `zero_grad` looks like a training that breaks down late.
+#
+# Next: [7. The degradation problem](07_degradation.ipynb).

@@ -361,3 +361,5 @@ for is_normalized in (True, False):
 # - He initialisation keeps the signal's size; batch norm restores it at every layer.
 # - Clipping cures exploding steps, dropout and weight decay cure overfitting. None of them cures degradation.
 # - With batch norm the gradient does not vanish, and deep plain networks are still worse.
+#
+# Next: [8. Residual learning](08_residual.ipynb).

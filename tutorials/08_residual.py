@@ -141,6 +141,8 @@ plots.show((y * y).mean(), block)
 plots.source(BasicBlock.forward)
 
 # %% [markdown]
+# The [graph page](pages/graph.html) walks back through such a block, one record at a time.
+#
 # ## How gradients change with depth
 #
 # In which network is the first layer's gradient of the same size as the last one's? We look at real CIFAR networks, at initialisation, without training.
@@ -344,3 +346,5 @@ check("8.4", dx_of_zero_block)
 # - Gradients keep their size over depth; responses get smaller with more blocks.
 # - Option A has no weights; B projects where shapes change; C projects everywhere.
 # - Forward alone cannot show a cut shortcut. Test dx with F = 0.
+#
+# Next: [9. A CIFAR ResNet](09_cifar_resnet.ipynb).

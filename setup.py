@@ -21,6 +21,7 @@ for room in ROOMS:
     packages += [f"minires.{room}", *(f"minires.{room}.{p}" for p in find_packages(room))]
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in packages if ".kernels" in name}
 package_data["minires"] = ["py.typed"]
+package_data["minires.tutorials.questions"] = ["*.json"]
 package_data["minires.cuda"] = ["include/*", "include/cuda/*", "include/cuda/*/*"]
 
 # Read, not imported: the packages that minires imports are not installed yet.

@@ -22,6 +22,7 @@ for room in ROOMS:
 package_data = {name: ["*.cu", "*.cuh", "*.h"] for name in packages if ".kernels" in name}
 package_data["minires"] = ["py.typed"]
 package_data["minires.tutorials.pages"] = ["*.js", "*.css"]
+package_data["minires.tutorials.questions"] = ["*.json"]
 package_data["minires.cuda"] = ["include/*", "include/cuda/*", "include/cuda/*/*"]
 
 # Read, not imported: the packages that minires imports are not installed yet.

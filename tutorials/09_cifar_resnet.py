@@ -378,3 +378,5 @@ net.load_state_dict(kept_state)  # training mode has moved the running statistic
 # - Accuracy is the beginning of a question. The confusion matrix and the surest mistakes are the next ones.
 # - Published weights are the strictest test of a network.
 # - One run has an error bar.
+#
+# Next: [10. Threads and blocks](10_threads_and_blocks.ipynb).

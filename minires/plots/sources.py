@@ -6,25 +6,29 @@ from typing import Any
 
 from minires.rooms import HOUSE, ROOMS
 
+LANGUAGES = {".cu": "cuda", ".cuh": "cuda", ".h": "cpp", ".md": "markdown"}
+
 
 class Source:
-    """The code of a function, class or module; a notebook shows it with colours.
+    """The code of a function, class, module or file; a notebook shows it with colours.
 
     Attributes
     ----------
     text : str
     place : str
         File and first line, ``kernels/conv2d/reference.py:12``.
+    language : str
     """
 
-    def __init__(self, text: str, place: str):
-        self.text, self.place = text, place
+    def __init__(self, text: str, place: str, language: str = "python"):
+        self.text, self.place, self.language = text, place, language
 
     def __repr__(self) -> str:
-        return f"# {self.place}\n{self.text}"
+        mark = "#" if self.language == "python" else "//"
+        return f"{mark} {self.place}\n{self.text}"
 
     def _repr_markdown_(self) -> str:
-        return f"`{self.place}`\n\n```python\n{self.text}\n```"
+        return f"`{self.place}`\n\n```{self.language}\n{self.text}\n```"
 
 
 def source(what: Any, start: str = "", lines: int = 0) -> Source:
@@ -32,7 +36,8 @@ def source(what: Any, start: str = "", lines: int = 0) -> Source:
 
     Parameters
     ----------
-    what : function, class or module
+    what : function, class, module or Path
+        A Path is that of a file, such as a kernel's .cu file.
     start : str, optional
         Begin with the first line that contains this text.
     lines : int, optional
@@ -43,10 +48,13 @@ def source(what: Any, start: str = "", lines: int = 0) -> Source:
     ValueError
         No line contains `start`.
     """
-    what = inspect.unwrap(what) if callable(what) else what
-    what = getattr(what, "py_func", what)  # behind a compiled Numba function
-    text, first = inspect.getsourcelines(what)
-    first = max(first, 1)
+    if isinstance(what, Path):
+        text, first, file = what.read_text("utf-8").splitlines(keepends=True), 1, what
+    else:
+        what = inspect.unwrap(what) if callable(what) else what
+        what = getattr(what, "py_func", what)  # behind a compiled Numba function
+        text, first = inspect.getsourcelines(what)
+        first, file = max(first, 1), Path(inspect.getsourcefile(what) or "?")
     if start:
         hits = [i for i, line in enumerate(text) if start in line]
         if not hits:
@@ -55,7 +63,7 @@ def source(what: Any, start: str = "", lines: int = 0) -> Source:
     shown = text[:lines] if lines else text
     indent = min((len(t) - len(t.lstrip()) for t in shown if t.strip()), default=0)
     body = "".join(t[indent:] if t.strip() else "\n" for t in shown).rstrip()
-    return Source(body, f"{_place(Path(inspect.getsourcefile(what) or '?'))}:{first}")
+    return Source(body, f"{_place(file)}:{first}", LANGUAGES.get(file.suffix, "python"))
 
 
 def _place(path: Path) -> str:

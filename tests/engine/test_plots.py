@@ -9,6 +9,7 @@ import pytest
 import minires as mr
 from minires import functional as F
 from minires import nn, plots
+from minires.kernels import ladders
 
 
 def drawn(picture) -> str:
@@ -160,3 +161,10 @@ def test_source_shows_code_by_name():
     assert shown._repr_markdown_().startswith("`minires/tensor.py:")
     with pytest.raises(ValueError, match="no line of .* contains 'nowhere'"):
         plots.source(mr.Tensor.backward, start="nowhere")
+
+
+def test_source_shows_a_file_of_another_language():
+    path = ladders.rungs("conv2d")[0].path.with_suffix(".cu")
+    shown = plots.source(path, start="float sum = 0", lines=2)
+    assert shown.place.startswith("kernels/conv2d/ladder/v1_naive.cu:")
+    assert repr(shown).startswith("// kernels/") and "```cuda\nfloat sum" in shown._repr_markdown_()

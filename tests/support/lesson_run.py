@@ -8,6 +8,7 @@ with it. The answers are printed as JSON:
 
 import ast
 import json
+import linecache
 import re
 import sys
 from pathlib import Path
@@ -47,6 +48,14 @@ def defined(node) -> list[str]:
     return []
 
 
+def compiled(code: str, name: str):
+    """A cell's code, under a name at which `inspect` finds its text, as in a notebook."""
+    lines = code.splitlines(keepends=True)
+    name = f"<{name} {len(linecache.cache)}>"
+    linecache.cache[name] = len(code), None, lines, name
+    return compile(code, name, "exec")
+
+
 def main(source: Path) -> None:
     names = {"__name__": "__main__"}
     unanswered, solved, solution, asked = {}, {}, "", None
@@ -59,12 +68,12 @@ def main(source: Path) -> None:
         exercises = checks(cell.source)
         if exercises and solution:
             trial = dict(asked)
-            exec(compile(solution, f"{source}: solution", "exec"), trial)
-            exec(compile(without_answer(cell.source, solution), str(source), "exec"), trial)
+            exec(compiled(solution, f"{source}: solution"), trial)
+            exec(compiled(without_answer(cell.source, solution), str(source)), trial)
             for call in exercises:
                 verdict = eval(compile(ast.Expression(call.value), str(source), "eval"), trial)
                 solved[call.value.args[0].value] = [verdict.passed, verdict.text]
-        exec(compile(cell.source, str(source), "exec"), names)
+        exec(compiled(cell.source, str(source)), names)
         for call in exercises:
             verdict = eval(compile(ast.Expression(call.value), str(source), "eval"), names)
             unanswered[call.value.args[0].value] = [verdict.passed, verdict.text]

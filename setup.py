@@ -64,7 +64,16 @@ setup(
             "selenium>=4.20",  # drives a browser, where there is one
         ],
         "tutorials": ["jupyterlab>=4", "jupytext>=1.16"],
-        "docs": ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6"],
+        "docs": [
+            "jupytext>=1.16",
+            "nbclient>=0.10",
+            "ipykernel>=6",
+            "sphinx>=8",
+            "myst-nb>=1.2",
+            "pydata-sphinx-theme>=0.16",
+            "sphinx-copybutton>=0.5",
+            "latex2mathml>=3.77",
+        ],
         "dask": ["distributed>=2024.8"],
         "parity": ["torch==2.13.0", "expecttest>=0.3", "onnx>=1.19"],
         "cuda12": ["cupy-cuda12x>=14", "numba-cuda[cu12]>=0.30", "ml_dtypes>=0.5"],

@@ -41,7 +41,7 @@ def test_ci_runs_exactly_the_readmes_test_command():
     pattern = re.search(r"grep -m1 '(.*)' README.md", script)[1]
     matching = [line for line in README.splitlines() if re.search(pattern, line)]
     assert matching == [
-        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,parity]'"
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,parity,docs]'"
         " && .venv/bin/pytest -n 2 --dist worksteal"
     ]
 
@@ -81,7 +81,7 @@ def test_ci_fails_if_any_part_fails_and_runs_the_others(fails, status, tmp_path)
     run = subprocess.run([tmp_path / ".ci" / "run"], env=environment, capture_output=True)
     assert run.returncode == status
     assert (tmp_path / "called").read_text().splitlines() == [
-        "pip install -q -e .[test,parity]",
+        "pip install -q -e .[test,parity,docs]",
         "ruff check .",
         "ruff format --check .",
         "mypy",

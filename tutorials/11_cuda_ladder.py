@@ -4,8 +4,8 @@
 # **You will be able to** write a CUDA kernel and have it checked on a CPU; count what it asks of memory; remove
 # uncoalesced accesses and bank conflicts; explain each step from a naive convolution to a fast one.
 #
-# *Reading and exercises: 75 minutes. The page runs in 25 seconds on two cores; the first run compiles nine
-# kernels and takes about a minute longer. You need [lesson 10](10_threads_and_blocks.ipynb), Linux and `g++`, no GPU.*
+# *Reading and exercises: 75 minutes. The page runs in 15 seconds on two cores; the first run compiles nine
+# kernels and takes about half a minute longer. You need [lesson 10](10_threads_and_blocks.ipynb), Linux and `g++`, no GPU.*
 #
 # **A question first.** Two kernels compute the same convolution with the same additions and multiplications. The second
 # has x and y of the thread index exchanged, and nothing else. It asks memory for less than a

@@ -414,3 +414,5 @@ check("10.5", differences_of)
 # - A race is two accesses without an order. A right result does not show that there is none.
 # - A block shares memory and waits at barriers, which **all** its threads must reach. Blocks do not wait for
 #   each other.
+#
+# Next: [11. CUDA C++](11_cuda_ladder.ipynb).

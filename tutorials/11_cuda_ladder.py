@@ -379,3 +379,5 @@ plots.Picture(
 # - Shared memory has 32 banks. A padding float per row can remove a conflict.
 # - Fast kernels fetch a number once for many uses: for a block, then for a thread.
 # - Count first. What is moved needlessly is the first thing to remove.
+#
+# Next: [12. Going fast](12_going_fast.ipynb).

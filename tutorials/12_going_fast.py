@@ -380,3 +380,5 @@ plots.curves(
 # - Winograd's F(2x2,3x3) takes 16 products where the plain way takes 36.
 # - Fusion saves passes over memory, not arithmetic.
 # - Measure warmed up, by turns, pair by pair; give the median and the spread.
+#
+# Next: [13. Further](13_further.ipynb).

@@ -18,7 +18,7 @@ from minires import cuda, plots
 from minires.cuda import host
 from minires.kernels import ladders
 from minires.tutorials import check
-from minires.tutorials.recorded import kernel_report, numbers
+from minires.tutorials.records import kernel_report, numbers
 
 problem = host.problem()
 print(f"not here: {problem}; recorded" if problem else "kernels run here, on the emulator")

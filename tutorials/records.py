@@ -2,7 +2,7 @@
 
 >>> report = kernel_report("gather 1", source, grid=2, block=32, args=dict(x=x, y=y))
 
-`python -m minires.tutorials.recorded` runs the lesson and records.
+`python -m minires.tutorials.records` runs the lesson and records.
 """
 
 import json
@@ -44,10 +44,10 @@ def numbers(name: str, calculate: Callable[[], Any]) -> Any:
 
 def main() -> None:
     """Run the lesson and write what it has calculated."""
-    from minires.tutorials import recorded  # the lesson's module, not this process's __main__
+    from minires.tutorials import records  # the lesson's module, not this process's __main__
 
     runpy.run_path(str(LESSON))
-    text = json.dumps(recorded._answers, indent=0, default=int)
+    text = json.dumps(records._answers, indent=0, default=int)
     FILE.write_text(text + "\n", encoding="utf-8")
 
 

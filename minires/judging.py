@@ -183,8 +183,8 @@ def _difference(question: Question, result, right, name: str) -> str | None:
         return f"The shape of {name} must be {wanted.shape}, not {found.shape}."
     if not np.isfinite(found).all() and np.isfinite(wanted).all():
         return f"{name} has a number that is not finite."
-    scale = max(1e-12, float(np.abs(wanted).max(initial=0)))
-    wrong = np.abs(found - wanted) > question.tolerance * scale
+    scale = max(1e-12, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0)))
+    wrong = ~np.isclose(found, wanted, rtol=0, atol=question.tolerance * scale, equal_nan=True)
     if not wrong.any():
         return None
     if not wanted.ndim:

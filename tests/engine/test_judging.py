@@ -77,6 +77,13 @@ def test_a_value_is_judged():
     assert judge(number, 10).text == "not yet: your answer is one path alone. Expected 11, got 10."
 
 
+def test_nan_is_right_where_it_is_asked_for():
+    root = Question(np.sqrt, ((np.array([4.0, -1.0]),),))
+    with np.errstate(invalid="ignore"):
+        assert judge(root, np.sqrt).passed
+        assert "1 of 2 numbers" in judge(root, lambda x: np.sqrt(np.abs(x))).text
+
+
 def test_an_exercise_that_is_not_there():
     with pytest.raises(ValueError, match="there is no exercise '99.1'"):
         tutorials.check("99.1", None)

@@ -20,11 +20,10 @@ html_theme_options = {
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "navbar_end": ["theme-switcher"],
-    "footer_start": ["copyright"],
+    "footer_start": [],
     "footer_end": [],
 }
 html_sidebars = {"**": ["sidebar-nav-bs"]}
-copyright = "MIT licence"
 copybutton_exclude = ".linenos, .gp, .go"
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "toc.not_included"]
 

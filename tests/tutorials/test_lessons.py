@@ -3,6 +3,7 @@
 import html
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,8 +26,13 @@ def named(source: Path) -> str:
 @pytest.mark.parametrize("source", SOURCES, ids=named)
 def test_a_lesson_runs_and_its_solutions_are_right(source):
     began = time.perf_counter()
+    one_thread = {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # other tests run beside
     result = subprocess.run(
-        (sys.executable, RUNNER, source), cwd=source.parent, capture_output=True, text=True
+        (sys.executable, RUNNER, source),
+        cwd=source.parent,
+        env=os.environ | one_thread,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0, result.stderr
     print(f"{source.stem}: {time.perf_counter() - began:.1f} s")

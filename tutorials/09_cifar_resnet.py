@@ -7,7 +7,7 @@
 # *Reading and exercises: 60 minutes. The page runs in 25 seconds on two cores; the first time, the compiled kernels take some seconds more. You need
 # [lesson 8](08_residual.ipynb).*
 #
-# If the environment variable `MINIRES_DATA` names a folder with CIFAR-10, or `data/` in the repository holds it, the page uses its first 5,000 images. Else it draws
+# If the environment variable `MINIRES_DATA` names a folder with CIFAR-10, or `data/` in the repository holds it, the page uses its first 3,000 images. Else it draws
 # *shapes*, ten kinds of figures of the same size, with the same number of classes. The text is true for both.
 #
 # **A question first.** A network for ten classes has an accuracy of 10 % before training. After one epoch it has 35 %. Which classes do you expect it to confuse: any, or
@@ -32,7 +32,7 @@ from minires.tutorials import check, recorded
 folder = os.environ.get("MINIRES_DATA", "../data")
 is_cifar = find("cifar10", folder) is not None
 train, test = load_cifar10(folder) if is_cifar else load_shapes()
-train, test = train.subset(5000), test.subset(1000)
+train, test = train.subset(3000), test.subset(1000)
 print(
     f"{'CIFAR-10' if is_cifar else 'shapes'}: {len(train)} training images, {len(test)} test images of {train.images.shape[1:]}"
 )

@@ -213,7 +213,6 @@ def test_types_in_every_spelling():
     [
         ('asm volatile("bar.sync 0;");', "inline PTX"),
         ("unsigned m = __activemask();", "__activemask()"),
-        ("fill<<<1, 32>>>(x);", "a launch inside the file"),
         ("cg::this_grid().sync();", "barriers of the whole grid"),
     ],
 )

@@ -34,7 +34,7 @@ struct Region {
 struct State {
     std::deque<Region> regions;
     std::vector<unsigned> by_address;
-    Region* last = nullptr;
+    Region* last[64] = {};  // the region that each place in the code reached last, by its low bits
     uint32_t launches = 0, blocks_before = 0;  // of a program: launches, and their blocks before this one
     Setup setup{};
     Threads threads;
@@ -105,8 +105,8 @@ static void wrap_up() {  // a write that another thread made, too: did both writ
 }
 void settle() { wrap_up(); }
 
-static Region* find(uintptr_t address) {
-    Region* last = state->last;
+static Region* find(uintptr_t address, void* where = nullptr) {
+    Region*& last = state->last[uintptr_t(where) >> 1 & 63];
     if (last && address - last->first < last->size) return last;
     unsigned low = 0, high = unsigned(state->by_address.size());
     while (low < high) {
@@ -116,7 +116,7 @@ static Region* find(uintptr_t address) {
     }
     if (!low) return nullptr;
     Region* region = &state->regions[state->by_address[low - 1]];
-    return address - region->first < region->size ? state->last = region : nullptr;
+    return address - region->first < region->size ? last = region : nullptr;
 }
 
 // Memory that kernels may reach from now on.
@@ -243,7 +243,7 @@ static void access(const void* p, uint32_t size, bool store, bool atomic, void* 
     }
     uint32_t sides = state->setup.preempt;
     if (sides && !roll(atomic ? 4 : sides)) to_scheduler();  // READY: it goes on when it is its turn
-    Region* region = find(address);
+    Region* region = find(address, where);
     if (!region || address + size > region->first + region->size) {
         bool own = address - state->tls < state->tls_size || address - state->data < state->data_end - state->data;
         if (!region && !own && address - state->library < (64 << 20) && address >= state->library)
